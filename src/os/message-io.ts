@@ -1,0 +1,76 @@
+import type { ControlBlock, ControlMemory } from "./control-memory.ts"
+import { libc } from "./ffi/libc.ts"
+import { libcAbi as abi } from "./ffi/libc-abi.ts"
+import { errno } from "./ffi/symbols.ts"
+
+const high = 2 ** 32
+
+/** Most iovecs that one call takes. */
+export const iovecsMax = abi.IOV_MAX
+
+/**
+ * One message header with its iovecs, reused for every `sendmsg` and `recvmsg` of a thread.
+ *
+ * The caller has checked every address against a live span before it adds it.
+ */
+export class MessageIo {
+  readonly #header: ControlBlock
+  readonly #iovecs: ControlBlock
+  #count = 0
+  #bytes = 0
+
+  constructor(memory: ControlMemory) {
+    this.#header = memory.take(abi["sizeof.msghdr"])
+    this.#iovecs = memory.take(iovecsMax * abi["sizeof.iovec"])
+    const { address } = this.#iovecs
+    const at = abi["msghdr.msg_iov"] / 4
+    this.#header.u32[at] = address % high
+    this.#header.u32[at + 1] = Math.floor(address / high)
+  }
+
+  static readonly controlBytes = 128 + iovecsMax * 16
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get full(): boolean {
+    return this.#count === iovecsMax
+  }
+
+  /** Starts a new list. */
+  clear(): void {
+    this.#count = 0
+    this.#bytes = 0
+  }
+
+  /** Adds `length` bytes at `address`. */
+  add(address: number, length: number): void {
+    const words = this.#iovecs.u32
+    const at = this.#count * 4
+    words[at] = address % high
+    words[at + 1] = Math.floor(address / high)
+    words[at + 2] = length % high
+    words[at + 3] = Math.floor(length / high)
+    this.#count += 1
+    this.#bytes += length
+  }
+
+  /** Sends from the listed memory. Returns the bytes that went, or a negative errno. */
+  send(fd: number): number {
+    this.#header.u32[abi["msghdr.msg_iovlen"] / 4] = this.#count
+    const sent = libc.sendmsg(fd, this.#header.address, abi.MSG_NOSIGNAL | abi.MSG_DONTWAIT)
+    return sent < 0 ? -errno() : sent
+  }
+
+  /** Receives into the listed memory. Returns the bytes that came, 0 at the stream's end, or a negative errno. */
+  receive(fd: number): number {
+    this.#header.u32[abi["msghdr.msg_iovlen"] / 4] = this.#count
+    const received = libc.recvmsg(fd, this.#header.address, abi.MSG_DONTWAIT)
+    return received < 0 ? -errno() : received
+  }
+}
+
+/** True for the errnos that mean "later": nothing there yet, no room yet, or a signal came. */
+export const wouldBlock = (negativeErrno: number): boolean =>
+  negativeErrno === -abi.EAGAIN || negativeErrno === -abi.EINTR
