@@ -1,0 +1,180 @@
+import { randomFillSync } from "node:crypto"
+import {
+  direction,
+  greetingBytes,
+  greetingNonceAt,
+  greetingProblem,
+  headerBytes,
+  helloBytes,
+  helloProofAt,
+  helloSessionAt,
+  nonceBytes,
+  pieceBytes,
+  proofBytes,
+  type RequestHeader,
+  readPiece,
+  readRequest,
+  sessionIdBytes,
+  status,
+  writeGreeting,
+  writeResponse,
+} from "../../wire/stream-frames.ts"
+import { inside } from "../check-move.ts"
+import type { MoverHost } from "./mover-host.ts"
+import { sharedMillis } from "./mover-messages.ts"
+import { Stream } from "./stream.ts"
+import type { StreamMemory } from "./stream-memory.ts"
+import { provesSession } from "./stream-proof.ts"
+
+/** A caller that has not proven itself by then is cut off. */
+const authenticationMillis = 5000
+
+type Phase = "hello" | "header" | "table" | "payload" | "answering"
+
+/** The side that listens: proves its callers, checks each request against its regions, and serves it from place. */
+export class ListenerStream extends Stream {
+  /** The session that was proven; undefined before. */
+  session: string | undefined
+  readonly memory: StreamMemory
+  #phase: Phase = "hello"
+  #request: RequestHeader | undefined
+  /** Regions that the request in work touches. */
+  readonly #regions = new Set<number>()
+  #answer: { status: number; piece: number } = { status: status.ok, piece: 0 }
+  readonly #deadlineMillis = sharedMillis() + authenticationMillis
+
+  constructor(host: MoverHost, fd: number, memory: StreamMemory) {
+    super(host, fd)
+    this.memory = memory
+    const { small, table } = memory
+    small.u8.fill(0)
+    writeGreeting(small.data)
+    randomFillSync(small.u8, greetingNonceAt, nonceBytes)
+    this.outgoing.push(small.address, greetingBytes)
+    this.incoming.push(table.address, helloBytes)
+    this.push()
+  }
+
+  get deadlineMillis(): number {
+    return this.session === undefined ? this.#deadlineMillis : Number.POSITIVE_INFINITY
+  }
+
+  expired(): void {
+    this.close("the caller did not prove itself in time")
+  }
+
+  /** True when memory of `region` may be read or written by the request in work. */
+  uses(region: number): boolean {
+    return this.#regions.has(region)
+  }
+
+  protected received(): void {
+    if (this.#phase === "hello") this.#checkHello()
+    else if (this.#phase === "header") this.#takeHeader()
+    else if (this.#phase === "table") this.#takeTable()
+    else if (this.#phase === "payload") this.#respond()
+  }
+
+  protected sent(): void {
+    if (this.#phase === "answering") this.#expectRequest()
+  }
+
+  protected ended(): void {
+    this.#regions.clear()
+  }
+
+  #checkHello(): void {
+    const { table, small } = this.memory
+    const session = Buffer.from(table.u8.subarray(helloSessionAt, helloSessionAt + sessionIdBytes)).toString(
+      "hex",
+    )
+    const nonce = small.u8.subarray(greetingNonceAt, greetingNonceAt + nonceBytes)
+    const proof = table.u8.subarray(helloProofAt, helloProofAt + proofBytes)
+    const known = this.host.sessions.get(session)
+    const problem = greetingProblem(table.data)
+    if (problem !== undefined || known === undefined || !provesSession(proof, known.key, session, nonce)) {
+      this.#sendResponse(status.untrusted, 0, 0)
+      this.close(problem ?? "the caller did not prove a session that we admitted")
+      return
+    }
+    this.session = session
+    this.#phase = "answering"
+    this.#sendResponse(status.ok, 0, 0)
+  }
+
+  #expectRequest(): void {
+    this.#phase = "header"
+    this.#regions.clear()
+    this.incoming.push(this.memory.table.address, headerBytes)
+  }
+
+  #takeHeader(): void {
+    const request = readRequest(this.memory.table.data)
+    if (request === undefined) return this.close("a request's header was malformed")
+    this.#request = request
+    this.#phase = "table"
+    this.incoming.push(this.memory.table.address + headerBytes, request.pieces * pieceBytes)
+  }
+
+  #takeTable(): void {
+    const request = this.#request!
+    this.#answer = this.#check(request)
+    if (request.direction === direction.read) return this.#respond()
+    this.#phase = "payload"
+    if (this.#answer.status === status.ok) this.#addPieces(request, this.incoming)
+    else {
+      // What cannot be placed still has to pass, or the stream would lose its step.
+      this.incoming.push(this.memory.table.address, request.bytes)
+      this.incoming.redirect(this.host.sink.address, this.host.sink.byteLength)
+    }
+  }
+
+  #respond(): void {
+    const request = this.#request!
+    const { status: verdict, piece } = this.#answer
+    this.#phase = "answering"
+    if (request.direction === direction.read && verdict === status.ok) {
+      this.#queueResponse(verdict, request.batch, piece, request.bytes)
+      this.#addPieces(request, this.outgoing)
+      this.push()
+    } else {
+      this.#sendResponse(verdict, request.batch, piece)
+    }
+  }
+
+  /** Checks every line of the table before one byte moves. */
+  #check(request: RequestHeader): { status: number; piece: number } {
+    const rights = this.host.sessions.get(this.session!)?.rights
+    const reading = request.direction === direction.read
+    if (rights === undefined || !(reading ? rights.read : rights.write)) {
+      return { status: status.notGranted, piece: 0 }
+    }
+    let bytes = 0
+    for (let i = 0; i < request.pieces; i++) {
+      const { rkey, offset, length } = readPiece(this.memory.table.data, i)
+      const region = this.host.regionsByKey.get(rkey)
+      if (region === undefined) return { status: status.rkeyRejected, piece: i }
+      if (!inside(offset, length, region.span.byteLength)) return { status: status.outOfBounds, piece: i }
+      this.#regions.add(region.region)
+      bytes += length
+    }
+    return { status: bytes === request.bytes ? status.ok : status.malformed, piece: 0 }
+  }
+
+  #addPieces(request: RequestHeader, segments: { push(address: number, length: number): void }): void {
+    for (let i = 0; i < request.pieces; i++) {
+      const { rkey, offset, length } = readPiece(this.memory.table.data, i)
+      segments.push(this.host.regionsByKey.get(rkey)!.span.addressOf(offset, length), length)
+    }
+  }
+
+  #sendResponse(verdict: number, batch: number, piece: number): void {
+    this.#queueResponse(verdict, batch, piece, 0)
+    this.push()
+  }
+
+  #queueResponse(verdict: number, batch: number, piece: number, bytes: number): void {
+    writeResponse(this.memory.small.data, { status: verdict, batch, piece, bytes })
+    this.outgoing.push(this.memory.small.address, headerBytes)
+  }
+}

@@ -1,0 +1,202 @@
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads"
+import { KvError } from "../../errors/kv-error.ts"
+import { ControlMemory } from "../../os/control-memory.ts"
+import { adoptSpan } from "../../os/memory-span.ts"
+import { MessageIo } from "../../os/message-io.ts"
+import { interest, Poller } from "../../os/poller.ts"
+import { Sockets } from "../../os/sockets.ts"
+import { WakeUp } from "../../os/wake-up.ts"
+import { CallerStream } from "./caller-stream.ts"
+import { ListenerStream } from "./listener-stream.ts"
+import type { MoverHost, MoverRegion, MoverSession } from "./mover-host.ts"
+import { type MoverCommand, type MoverEvent, type MoverStart, sharedMillis } from "./mover-messages.ts"
+import { StreamMemory } from "./stream-memory.ts"
+
+/** Streams of one mover, both roles together. */
+const streamsMax = 512
+/** Callers that have not proven themselves yet. */
+const strangersMax = 64
+const sinkBytes = 256 * 1024
+
+/**
+ * The loop of one mover thread: it waits on its sockets and its wake-up descriptor, and moves what is ready.
+ *
+ * One thread owns one rail: its listener, the streams of that rail, and their control memory. It never returns to the
+ * event loop while it runs, so a busy main thread stalls nothing here, and commands are taken from the port by hand.
+ */
+export class Mover implements MoverHost {
+  readonly io: MessageIo
+  readonly sockets: Sockets
+  readonly sink: { readonly address: number; readonly byteLength: number }
+  readonly regionsById = new Map<number, MoverRegion>()
+  readonly regionsByKey = new Map<number, MoverRegion>()
+  readonly sessions = new Map<string, MoverSession>()
+  readonly #port: MessagePort
+  readonly #memory: ControlMemory
+  readonly #poller: Poller
+  readonly #wakeUp: WakeUp
+  readonly #stopFlag: Int32Array
+  readonly #listener: { readonly fd: number; readonly port: number }
+  readonly #listening = new Set<ListenerStream>()
+  readonly #calling = new Map<number, CallerStream>()
+  readonly #spareMemory: StreamMemory[] = []
+  #running = true
+
+  constructor(port: MessagePort, start: MoverStart) {
+    this.#port = port
+    this.#memory = new ControlMemory(MessageIo.controlBytes + sinkBytes + (streamsMax + 2) * 8 + 4096)
+    this.io = new MessageIo(this.#memory)
+    this.sockets = new Sockets(this.#memory)
+    this.sink = this.#memory.take(sinkBytes)
+    this.#poller = new Poller(this.#memory, streamsMax + 2)
+    this.#wakeUp = new WakeUp(start.wakeUp, this.#memory)
+    this.#stopFlag = new Int32Array(start.stopFlag)
+    this.#listener = this.sockets.listen(start.host, 0)
+    this.emit({ type: "listening", port: this.#listener.port })
+  }
+
+  emit(event: MoverEvent): void {
+    this.#port.postMessage(event)
+  }
+
+  /** Runs until it is told to stop. */
+  run(): void {
+    while (this.#running && Atomics.load(this.#stopFlag, 0) === 0) this.#turn()
+    for (const stream of this.#streams()) stream.close("this side stopped")
+    this.sockets.close(this.#listener.fd)
+    for (const memory of this.#spareMemory) memory[Symbol.dispose]()
+    this.#memory[Symbol.dispose]()
+  }
+
+  #turn(): void {
+    this.#sweep()
+    this.#poller.clear()
+    const bell = this.#poller.watch(this.#wakeUp.fd, interest.read)
+    const door = this.#poller.watch(this.#listener.fd, this.#hasRoom() ? interest.read : 0)
+    const streams = this.#streams()
+    const places = streams.map((stream) => this.#poller.watch(stream.fd, stream.wants))
+    this.#poller.wait(this.#timeout(streams))
+
+    for (let i = 0; i < streams.length; i++) {
+      const events = this.#poller.ready(places[i]!)
+      if (events !== 0 && !streams[i]!.closed) streams[i]!.ready(events)
+    }
+    const now = sharedMillis()
+    for (const stream of streams) if (!stream.closed && stream.deadlineMillis <= now) stream.expired(now)
+    if (this.#poller.ready(door) !== 0) this.#accept()
+    if (this.#poller.ready(bell) !== 0) this.#obey()
+  }
+
+  #timeout(streams: readonly (ListenerStream | CallerStream)[]): number {
+    let soonest = Number.POSITIVE_INFINITY
+    for (const stream of streams) soonest = Math.min(soonest, stream.deadlineMillis)
+    if (soonest === Number.POSITIVE_INFINITY) return -1
+    return Math.max(0, Math.min(2 ** 30, Math.ceil(soonest - sharedMillis())))
+  }
+
+  #streams(): (ListenerStream | CallerStream)[] {
+    return [...this.#listening, ...this.#calling.values()]
+  }
+
+  #hasRoom(): boolean {
+    let strangers = 0
+    for (const stream of this.#listening) if (stream.session === undefined) strangers += 1
+    return strangers < strangersMax && this.#listening.size + this.#calling.size < streamsMax
+  }
+
+  #accept(): void {
+    while (this.#hasRoom()) {
+      const fd = this.sockets.accept(this.#listener.fd)
+      if (fd === undefined) return
+      this.#listening.add(new ListenerStream(this, fd, this.#takeMemory()))
+    }
+  }
+
+  /** Forgets closed streams and keeps their memory for the next ones. */
+  #sweep(): void {
+    for (const stream of this.#listening) {
+      if (!stream.closed) continue
+      this.#listening.delete(stream)
+      this.#spareMemory.push(stream.memory)
+    }
+    for (const [connection, stream] of this.#calling) {
+      if (!stream.closed) continue
+      this.#calling.delete(connection)
+      this.#spareMemory.push(stream.memory)
+    }
+  }
+
+  #takeMemory(): StreamMemory {
+    return this.#spareMemory.pop() ?? new StreamMemory()
+  }
+
+  #obey(): void {
+    this.#wakeUp.hear()
+    for (;;) {
+      const message = receiveMessageOnPort(this.#port) as { message: MoverCommand } | undefined
+      if (message === undefined) return
+      this.#carryOut(message.message)
+    }
+  }
+
+  #carryOut(command: MoverCommand): void {
+    if (command.type === "register") this.#register(command)
+    else if (command.type === "deregister") this.#deregister(command.region, command.call)
+    else if (command.type === "admit") this.sessions.set(command.session, command)
+    else if (command.type === "dismiss") this.#dismiss(command.session, command.call)
+    else if (command.type === "connect") this.#connect(command)
+    else if (command.type === "move") this.#move(command)
+    else if (command.type === "cancel") {
+      this.#calling.get(command.connection)?.stop(command.move, "KV_CANCELLED", "the transfer was cancelled")
+    } else if (command.type === "disconnect")
+      this.#calling.get(command.connection)?.close("this side closed it")
+    else this.#running = false
+  }
+
+  #register(command: Extract<MoverCommand, { type: "register" }>): void {
+    const region = { region: command.region, rkey: command.rkey, span: adoptSpan(command.span) }
+    this.regionsById.set(command.region, region)
+    this.regionsByKey.set(command.rkey, region)
+  }
+
+  #deregister(id: number, call: number): void {
+    const region = this.regionsById.get(id)
+    if (region !== undefined) {
+      this.regionsById.delete(id)
+      this.regionsByKey.delete(region.rkey)
+      for (const stream of this.#streams()) if (stream.uses(id)) stream.close("a region it used was closed")
+    }
+    this.emit({ type: "done", call })
+  }
+
+  #dismiss(session: string, call: number): void {
+    this.sessions.delete(session)
+    for (const stream of this.#listening)
+      if (stream.session === session) stream.close("the session was ended")
+    this.emit({ type: "done", call })
+  }
+
+  #connect(command: Extract<MoverCommand, { type: "connect" }>): void {
+    const { connection } = command
+    try {
+      if (this.#listening.size + this.#calling.size >= streamsMax) {
+        throw new KvError("KV_LIMIT", {
+          what: `this rail already has ${streamsMax} streams`,
+          next: "close some peers",
+        })
+      }
+      const fd = this.sockets.connect(command.host, command.port)
+      this.#calling.set(connection, new CallerStream(this, fd, this.#takeMemory(), command))
+    } catch (thrown) {
+      if (!(thrown instanceof KvError)) throw thrown
+      this.emit({ type: "lost", connection, error: thrown.toJSON() })
+    }
+  }
+
+  #move(command: Extract<MoverCommand, { type: "move" }>): void {
+    const stream = this.#calling.get(command.connection)
+    if (stream !== undefined && !stream.closed) return stream.start(command)
+    const error = new KvError("KV_PEER_LOST", { what: "the stream had ended before the transfer began" })
+    this.emit({ type: "stopped", move: command.move, error: error.toJSON() })
+  }
+}

@@ -1,0 +1,64 @@
+import type { MessageIo } from "../../os/message-io.ts"
+
+/** Most bytes and pieces offered to one call: enough to fill a socket, small enough to share a thread. */
+const bytesPerCall = 2 * 2 ** 20
+const segmentsPerCall = 512
+
+/** Where the next bytes of a stream come from or go to: runs of memory, eaten from the front. */
+export class Segments {
+  #addresses: number[] = []
+  #lengths: number[] = []
+  #first = 0
+  #bytes = 0
+
+  /** Bytes that still have to pass. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  push(address: number, length: number): void {
+    this.#addresses.push(address)
+    this.#lengths.push(length)
+    this.#bytes += length
+  }
+
+  clear(): void {
+    this.#addresses = []
+    this.#lengths = []
+    this.#first = 0
+    this.#bytes = 0
+  }
+
+  /** Puts the front of the queue into an empty message. */
+  fill(io: MessageIo): void {
+    io.clear()
+    const end = Math.min(this.#addresses.length, this.#first + segmentsPerCall)
+    for (let i = this.#first; i < end && io.bytes < bytesPerCall; i++) {
+      io.add(this.#addresses[i]!, this.#lengths[i]!)
+    }
+  }
+
+  /** Takes `count` passed bytes off the front. */
+  advance(count: number): void {
+    this.#bytes -= count
+    let left = count
+    while (left > 0) {
+      const length = this.#lengths[this.#first]!
+      if (left < length) {
+        this.#addresses[this.#first]! += left
+        this.#lengths[this.#first] = length - left
+        return
+      }
+      left -= length
+      this.#first += 1
+    }
+    if (this.#bytes === 0) this.clear()
+  }
+
+  /** Sends everything still expected into a sink instead: the old memory is not touched any more. */
+  redirect(sink: number, sinkBytes: number): void {
+    let left = this.#bytes
+    this.clear()
+    for (; left > 0; left -= sinkBytes) this.push(sink, Math.min(left, sinkBytes))
+  }
+}

@@ -1,0 +1,107 @@
+import { wouldBlock } from "../../os/message-io.ts"
+import { interest } from "../../os/poller.ts"
+import type { MoverHost } from "./mover-host.ts"
+import { Segments } from "./segments.ts"
+
+/** One socket of a mover, driven by readiness. Subclasses say what the bytes mean. */
+export abstract class Stream {
+  readonly fd: number
+  protected readonly host: MoverHost
+  /** What still has to be sent. */
+  protected readonly outgoing = new Segments()
+  /** Where what comes next belongs. When it is filled, `received` says what follows. */
+  protected readonly incoming = new Segments()
+  #closed = false
+
+  constructor(host: MoverHost, fd: number) {
+    this.host = host
+    this.fd = fd
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Bits of `interest` to wait for. */
+  get wants(): number {
+    return (this.incoming.bytes > 0 ? interest.read : 0) | (this.outgoing.bytes > 0 ? interest.write : 0)
+  }
+
+  /** When `expired` wants to be called, in shared milliseconds. */
+  abstract get deadlineMillis(): number
+
+  /** The deadline has passed. */
+  abstract expired(nowMillis: number): void
+
+  /** True when memory of a registered region may still be touched by what is under way. */
+  abstract uses(region: number): boolean
+
+  /** Everything that was expected has arrived. */
+  protected abstract received(): void
+
+  /** Everything that was queued has been sent. */
+  protected abstract sent(): void
+
+  /** The stream is closed; `why` is for the reader of an error. */
+  protected abstract ended(why: string): void
+
+  /** The socket is ready for `events`. */
+  ready(events: number): void {
+    if ((events & interest.write) !== 0) this.push()
+    if ((events & interest.read) !== 0 && !this.#closed && this.incoming.bytes > 0) this.#pull()
+  }
+
+  /** Ends the stream; safe to call again. */
+  close(why: string): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.outgoing.clear()
+    this.incoming.clear()
+    this.host.sockets.close(this.fd)
+    this.ended(why)
+  }
+
+  /** Sends what the socket takes now. */
+  protected push(): void {
+    while (this.outgoing.bytes > 0 && !this.#closed) {
+      this.outgoing.fill(this.host.io)
+      const offered = this.host.io.bytes
+      const sent = this.host.io.send(this.fd)
+      if (sent < 0) {
+        if (!wouldBlock(sent)) this.close(`sending failed with errno ${-sent}`)
+        return
+      }
+      this.outgoing.advance(sent)
+      if (this.outgoing.bytes === 0) {
+        this.sent()
+        return
+      }
+      // The socket is full; let the other streams of this thread have their turn.
+      if (sent < offered) return
+    }
+  }
+
+  #pull(): void {
+    this.incoming.fill(this.host.io)
+    const received = this.host.io.receive(this.fd)
+    if (received === 0) return this.close("the peer closed the stream")
+    if (received < 0) {
+      if (!wouldBlock(received)) this.close(`receiving failed with errno ${-received}`)
+      return
+    }
+    this.incoming.advance(received)
+    while (this.incoming.bytes === 0 && !this.#closed) {
+      this.received()
+      if (this.incoming.bytes === 0) return
+      // Small frames are usually there already: one more try saves a wait.
+      this.incoming.fill(this.host.io)
+      const more = this.host.io.receive(this.fd)
+      if (more <= 0) {
+        if (more === 0) this.close("the peer closed the stream")
+        else if (!wouldBlock(more)) this.close(`receiving failed with errno ${-more}`)
+        return
+      }
+      this.incoming.advance(more)
+    }
+  }
+}

@@ -1,0 +1,4 @@
+import { transportContract } from "../contract.ts"
+import { tcp } from "./tcp.ts"
+
+transportContract(tcp)

@@ -1,0 +1,157 @@
+import { randomInt } from "node:crypto"
+import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
+import type { MemorySpan } from "../../memory/host-memory.ts"
+import type {
+  Connection,
+  Deadline,
+  Endpoint,
+  EndpointAddress,
+  EndpointOptions,
+  Reach,
+  RegionDescriptor,
+  Rights,
+  Session,
+  Transport,
+} from "../transport.ts"
+import { type MoverEvent, sharedMillis } from "./mover-messages.ts"
+import { MoverThread } from "./mover-thread-handle.ts"
+import { TcpConnection } from "./tcp-connection.ts"
+
+/**
+ * Bytes over TCP streams, scattered and gathered straight from and into place.
+ *
+ * One mover thread per rail runs that rail's listener and streams. Everything is refused that does not come from an
+ * admitted session. The payload is not encrypted: use it on a network that you trust.
+ */
+export const tcp: Transport = { name: "tcp", open: openTcp }
+
+async function openTcp(options: EndpointOptions): Promise<Endpoint> {
+  const endpoint = new TcpEndpoint(options.host)
+  try {
+    for (let rail = 0; rail < options.rails; rail++) {
+      endpoint.movers.push(await MoverThread.start(options.host, (event) => endpoint.hear(event, rail)))
+    }
+  } catch (thrown) {
+    await endpoint[Symbol.asyncDispose]()
+    throw thrown
+  }
+  return endpoint
+}
+
+class TcpEndpoint implements Endpoint {
+  readonly transport = "tcp"
+  readonly movers: MoverThread[] = []
+  readonly spans = new Map<number, MemorySpan>()
+  readonly connections = new Map<number, TcpConnection>()
+  readonly #host: string
+  readonly #keys = new Map<number, number>()
+  #nextConnection = 1
+
+  constructor(host: string) {
+    this.#host = host
+  }
+
+  get rails(): number {
+    return this.movers.length
+  }
+
+  get address(): EndpointAddress {
+    return { transport: "tcp", host: this.#host, ports: this.movers.map((mover) => mover.port) }
+  }
+
+  /** One event of one rail's mover. */
+  hear(event: MoverEvent, rail: number): void {
+    if (event.type === "failed") {
+      const error = kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE")
+      for (const connection of [...this.connections.values()]) connection.railLost(rail, error)
+    } else if (event.type === "connected" || event.type === "lost") {
+      this.connections.get(event.connection)?.hear(event, rail)
+    } else if (event.type === "moved" || event.type === "stopped") {
+      for (const connection of this.connections.values()) if (connection.hear(event, rail)) return
+    }
+  }
+
+  register(region: number, span: MemorySpan): Promise<RegionDescriptor> {
+    // Random, so that a key from an earlier life of this process does not open anything.
+    const rkey = randomInt(2 ** 32)
+    this.spans.set(region, span)
+    this.#keys.set(region, rkey)
+    for (const mover of this.movers) mover.tell({ type: "register", region, rkey, span: span.share() })
+    return Promise.resolve({ region, length: span.byteLength, rkeys: this.movers.map(() => rkey) })
+  }
+
+  async deregister(region: number): Promise<void> {
+    this.spans.delete(region)
+    this.#keys.delete(region)
+    await Promise.all(this.movers.map((mover) => mover.ask((call) => ({ type: "deregister", region, call }))))
+  }
+
+  admit(session: Session, rights: Rights): Promise<void> {
+    for (const mover of this.movers)
+      mover.tell({ type: "admit", session: session.id, key: session.key, rights })
+    return Promise.resolve()
+  }
+
+  async dismiss(sessionId: string): Promise<void> {
+    const ours = [...this.connections.values()].filter((connection) => connection.session === sessionId)
+    await Promise.all([
+      ...ours.map((connection) => connection[Symbol.asyncDispose]()),
+      ...this.movers.map((mover) => mover.ask((call) => ({ type: "dismiss", session: sessionId, call }))),
+    ])
+  }
+
+  reaches(address: EndpointAddress): Reach {
+    if (address.transport !== "tcp") return { usable: false, why: "the peer offers no tcp endpoint" }
+    return parseAddress(address) === undefined
+      ? { usable: false, why: "the peer's tcp address is malformed" }
+      : { usable: true, why: "both sides speak tcp" }
+  }
+
+  async connect(
+    session: Session,
+    address: EndpointAddress,
+    options: { readonly deadline: Deadline },
+  ): Promise<Connection> {
+    const peer = parseAddress(address)
+    if (peer === undefined) {
+      throw new KvError("KV_PEER_REFUSED", { what: "the peer's tcp address is malformed" })
+    }
+    const id = this.#nextConnection++
+    const connection = new TcpConnection(id, session.id, this, peer.ports.length)
+    this.connections.set(id, connection)
+    const deadlineMillis = sharedMillis() + (options.deadline - performance.now())
+    this.movers.forEach((mover, rail) => {
+      const port = peer.ports[rail % peer.ports.length]!
+      const { id: name, key } = session
+      mover.tell({
+        type: "connect",
+        connection: id,
+        host: peer.host,
+        port,
+        session: name,
+        key,
+        deadlineMillis,
+      })
+    })
+    await connection.up
+    return connection
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.movers.map((mover) => mover.stop()))
+    const error = new KvError("KV_PEER_LOST", { what: "this side closed the tcp endpoint" })
+    for (const connection of [...this.connections.values()]) connection.railLost(0, error)
+  }
+}
+
+/** A peer's address from its card, checked: it crossed a wire. */
+function parseAddress(
+  address: EndpointAddress,
+): { readonly host: string; readonly ports: readonly number[] } | undefined {
+  const { host, ports } = address
+  if (typeof host !== "string" || !Array.isArray(ports) || ports.length === 0) return undefined
+  const good = ports.every(
+    (port: unknown) => Number.isInteger(port) && Number(port) > 0 && Number(port) < 65536,
+  )
+  return good ? { host, ports: ports as number[] } : undefined
+}
