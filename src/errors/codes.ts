@@ -30,6 +30,7 @@ export const errorCodes = {
   KV_WIRE_INVALID: { exit: 3, status: 502 },
   KV_TRANSPORT_UNAVAILABLE: { exit: 3, status: 502 },
   KV_ABI_MISMATCH: { exit: 3, status: 500 },
+  KV_INTERNAL: { exit: 3, status: 500 },
   KV_OS: { exit: 3, status: 500 },
 } as const satisfies Record<string, { exit: 1 | 2 | 3 | 130; status: number }>
 

@@ -62,7 +62,10 @@ async function openRig(
   await b.register(0, target)
   const session = newSession()
   await a.admit(session, options.rights ?? both)
-  const connection = await b.connect(session, JSON.parse(JSON.stringify(a.address)), { deadline: soon() })
+  const connection = await b.connect(session, JSON.parse(JSON.stringify(a.address)), {
+    deadline: soon(),
+    peerHost: "127.0.0.1",
+  })
   return {
     a,
     b,
@@ -271,9 +274,15 @@ export function transportContract(transport: Transport, skips: Skips = {}): void
     await using rig = await openRig(transport)
     const strange = newSession()
     const address = rig.a.address
-    await assertRejects(rig.b.connect(strange, address, { deadline: soon() }), "KV_PEER_UNTRUSTED")
+    await assertRejects(
+      rig.b.connect(strange, address, { deadline: soon(), peerHost: "127.0.0.1" }),
+      "KV_PEER_UNTRUSTED",
+    )
     const forged = { id: rig.session.id, key: randomBytes(32) }
-    await assertRejects(rig.b.connect(forged, address, { deadline: soon() }), "KV_PEER_UNTRUSTED")
+    await assertRejects(
+      rig.b.connect(forged, address, { deadline: soon(), peerHost: "127.0.0.1" }),
+      "KV_PEER_UNTRUSTED",
+    )
   })
 
   it("a session has the rights it was given and no more", async () => {
@@ -378,7 +387,7 @@ export function transportContract(transport: Transport, skips: Skips = {}): void
     const b = await transport.open({ host: "127.0.0.1", rails: 1 })
     const address = a.address
     await a[Symbol.asyncDispose]()
-    const refused = b.connect(newSession(), address, { deadline: soon() })
+    const refused = b.connect(newSession(), address, { deadline: soon(), peerHost: "127.0.0.1" })
     await assertRejects(refused, "KV_PEER_UNREACHABLE")
     await b[Symbol.asyncDispose]()
   })

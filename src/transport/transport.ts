@@ -45,11 +45,14 @@ export interface Endpoint extends AsyncDisposable {
   /** Says whether this fabric can reach a peer at `address`, and why. */
   reaches(address: EndpointAddress): Reach
   /** @throws KvError KV_PEER_UNREACHABLE, KV_PEER_UNTRUSTED, KV_DEADLINE. */
-  connect(
-    session: Session,
-    address: EndpointAddress,
-    options: { readonly deadline: Deadline },
-  ): Promise<Connection>
+  connect(session: Session, address: EndpointAddress, options: ConnectOptions): Promise<Connection>
+}
+
+/** How a connection is made. */
+export interface ConnectOptions {
+  readonly deadline: Deadline
+  /** Numeric address under which the peer was reached: for one that listens on all its addresses. */
+  readonly peerHost: string
 }
 
 /** A fabric's address as plain data. */

@@ -3,7 +3,7 @@ import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import type {
   Connection,
-  Deadline,
+  ConnectOptions,
   Endpoint,
   EndpointAddress,
   EndpointOptions,
@@ -107,11 +107,7 @@ class TcpEndpoint implements Endpoint {
       : { usable: true, why: "both sides speak tcp" }
   }
 
-  async connect(
-    session: Session,
-    address: EndpointAddress,
-    options: { readonly deadline: Deadline },
-  ): Promise<Connection> {
+  async connect(session: Session, address: EndpointAddress, options: ConnectOptions): Promise<Connection> {
     const peer = parseAddress(address)
     if (peer === undefined) {
       throw new KvError("KV_PEER_REFUSED", { what: "the peer's tcp address is malformed" })
@@ -120,13 +116,14 @@ class TcpEndpoint implements Endpoint {
     const connection = new TcpConnection(id, session.id, this, peer.ports.length)
     this.connections.set(id, connection)
     const deadlineMillis = sharedMillis() + (options.deadline - performance.now())
+    const host = wildcards.has(peer.host) ? options.peerHost : peer.host
     this.movers.forEach((mover, rail) => {
       const port = peer.ports[rail % peer.ports.length]!
       const { id: name, key } = session
       mover.tell({
         type: "connect",
         connection: id,
-        host: peer.host,
+        host,
         port,
         session: name,
         key,
@@ -143,6 +140,9 @@ class TcpEndpoint implements Endpoint {
     for (const connection of [...this.connections.values()]) connection.railLost(0, error)
   }
 }
+
+/** "All addresses": where a peer listens on, never where it is reached. */
+const wildcards = new Set(["0.0.0.0", "::"])
 
 /** A peer's address from its card, checked: it crossed a wire. */
 function parseAddress(

@@ -1,0 +1,83 @@
+import { KvError } from "../errors/kv-error.ts"
+import { encodeFrame, FrameReader, frameLimits } from "../wire/control-frame.ts"
+import { type ControlMessage, readControlMessage } from "../wire/control-messages.ts"
+import type { ControlChannel } from "./control-network.ts"
+
+/** A received message with the bytes that came behind it. */
+export interface Received {
+  readonly message: ControlMessage
+  readonly attachment: Uint8Array
+}
+
+/**
+ * A control channel that speaks messages. A malformed one closes it: after that nothing can be trusted.
+ */
+export class MessageChannel {
+  readonly peer: string
+  /** Numeric address of the other side. */
+  readonly peerHost: string
+  readonly #channel: ControlChannel
+  readonly #reader = new FrameReader()
+  #onMessage: (received: Received) => void = () => {}
+  #onClose: (error: KvError) => void = () => {}
+  #backlog: Received[] | undefined = []
+  #closed: KvError | undefined
+
+  constructor(channel: ControlChannel) {
+    this.#channel = channel
+    this.peer = channel.peer
+    this.peerHost = channel.peerHost
+    channel.onBytes((bytes) => this.#take(bytes))
+    channel.onClose((why) => this.#end(new KvError("KV_PEER_LOST", { what: `${this.peer} is gone`, why })))
+  }
+
+  send(message: ControlMessage, attachment?: Uint8Array): void {
+    this.#channel.send(encodeFrame({ body: message, ...(attachment === undefined ? {} : { attachment }) }))
+  }
+
+  /** Sets who listens; what came before is delivered now. */
+  listen(onMessage: (received: Received) => void, onClose: (error: KvError) => void): void {
+    this.#onMessage = onMessage
+    this.#onClose = onClose
+    const waiting = this.#backlog ?? []
+    this.#backlog = undefined
+    for (const received of waiting) this.#onMessage(received)
+    if (this.#closed !== undefined) onClose(this.#closed)
+  }
+
+  /** Ends the handshake: keeps what came early for the next listener, and lets attachments through from now on. */
+  handOver(early: readonly Received[]): void {
+    this.#backlog = [...early]
+    this.#reader.attachmentBytesMax = frameLimits.attachment
+  }
+
+  /** Closes the channel, telling the peer why where there is something to tell. */
+  close(error?: KvError): void {
+    if (this.#closed !== undefined) return
+    if (error !== undefined) this.send({ type: "refused", call: 0, error: error.toJSON() })
+    this.#channel.close()
+    this.#end(
+      error ?? new KvError("KV_PEER_LOST", { what: `the channel to ${this.peer} was closed by this side` }),
+    )
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.#closed !== undefined) return
+    try {
+      for (const { body, attachment } of this.#reader.push(bytes)) {
+        const received = { message: readControlMessage(body), attachment }
+        if (this.#backlog === undefined) this.#onMessage(received)
+        else this.#backlog.push(received)
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof KvError)) throw thrown
+      this.close(thrown)
+    }
+  }
+
+  #end(error: KvError): void {
+    if (this.#closed !== undefined) return
+    this.#closed = error
+    if (this.#backlog === undefined) this.#onClose(error)
+  }
+}

@@ -1,0 +1,35 @@
+import { KvError } from "../errors/kv-error.ts"
+import type { Endpoint } from "../transport/transport.ts"
+import type { Card, EndpointCard } from "../wire/card.ts"
+
+/** The fabric that was chosen for a peer, and what was wrong with each one before it. */
+export interface ChosenPath {
+  readonly endpoint: Endpoint
+  readonly remote: EndpointCard
+  readonly why: string
+}
+
+/**
+ * Takes the first of our endpoints, in the order of the policy, that reaches the peer.
+ * @throws KvError KV_TRANSPORT_UNAVAILABLE listing every path with its reason: never a silent fallback.
+ */
+export function choosePath(endpoints: readonly Endpoint[], card: Card): ChosenPath {
+  const refusals: string[] = []
+  for (const endpoint of endpoints) {
+    const remote = card.endpoints.find(({ address }) => address.transport === endpoint.transport)
+    const reach =
+      remote === undefined
+        ? { usable: false, why: `the peer offers no ${endpoint.transport}` }
+        : endpoint.reaches(remote.address)
+    if (remote !== undefined && reach.usable) {
+      const passed = refusals.length === 0 ? "first allowed path" : `after ${refusals.join("; ")}`
+      return { endpoint, remote, why: `${endpoint.transport}: ${reach.why} (${passed})` }
+    }
+    refusals.push(`${endpoint.transport}: ${reach.why}`)
+  }
+  throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
+    what: `no allowed path reaches ${card.agentId}`,
+    why: refusals.join("; ") || "no transport is open on this side",
+    next: "allow more paths on both sides (--paths), or mend the one you want",
+  })
+}

@@ -1,0 +1,107 @@
+import { createServer, connect as netConnect, type Socket } from "node:net"
+import type { ControlChannel, ControlListener, ControlNetwork } from "../agent/control-network.ts"
+import { KvError } from "../errors/kv-error.ts"
+
+/** Channels that one listener holds at once; a further one is closed at once. */
+const channelsMax = 256
+/** Bytes that may wait to be sent on one channel: a peer that does not read is cut off. */
+const unsentBytesMax = 256 * 2 ** 20
+
+/** Control channels over TCP. */
+export const tcpControlNetwork: ControlNetwork = { listen, connect }
+
+function listen(
+  host: string,
+  port: number,
+  onChannel: (channel: ControlChannel) => void,
+): Promise<ControlListener> {
+  const sockets = new Set<Socket>()
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on("close", () => sockets.delete(socket))
+    onChannel(channelOf(socket))
+  })
+  server.maxConnections = channelsMax
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)))
+    server.listen(port, host, () => {
+      const address = server.address()
+      if (address === null || typeof address === "string") return reject(new Error("a TCP server has a port"))
+      resolve({
+        host,
+        port: address.port,
+        [Symbol.asyncDispose]: () =>
+          new Promise<void>((done) => {
+            server.close(() => done())
+            for (const socket of sockets) socket.destroy()
+          }),
+      })
+    })
+  })
+}
+
+function connect(host: string, port: number, timeoutMillis: number): Promise<ControlChannel> {
+  return new Promise((resolve, reject) => {
+    const socket = netConnect({ host, port, noDelay: true })
+    const timer = setTimeout(() => {
+      socket.destroy()
+      reject(
+        new KvError("KV_DEADLINE", {
+          what: `${host}:${port} did not answer within ${Math.round(timeoutMillis)} ms`,
+          next: "check that the peer runs and that nothing between drops its packets",
+        }),
+      )
+    }, timeoutMillis)
+    socket.once("error", (error) => {
+      clearTimeout(timer)
+      reject(
+        new KvError("KV_PEER_UNREACHABLE", {
+          what: `the agent at ${host}:${port} cannot be reached`,
+          why: error.message,
+          next: "check that it runs, and that host and port are right",
+          cause: error,
+        }),
+      )
+    })
+    socket.once("connect", () => {
+      clearTimeout(timer)
+      resolve(channelOf(socket))
+    })
+  })
+}
+
+function channelOf(socket: Socket): ControlChannel {
+  let reason = "the peer closed the channel"
+  socket.on("error", (error) => {
+    reason = error.message
+  })
+  return {
+    peer: `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`,
+    peerHost: socket.remoteAddress ?? "",
+    send: (bytes) => {
+      if (socket.destroyed) return
+      socket.write(bytes)
+      if (socket.writableLength > unsentBytesMax) {
+        reason = `the peer left ${socket.writableLength} bytes unread`
+        socket.destroy()
+      }
+    },
+    onBytes: (listener) => socket.on("data", listener),
+    onClose: (listener) => socket.once("close", () => listener(reason)),
+    close: () => {
+      reason = "this side closed the channel"
+      // What was sent last (a refusal, say) still goes out.
+      socket.destroySoon()
+    },
+  }
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): KvError {
+  const inUse = error.code === "EADDRINUSE"
+  return new KvError(inUse ? "KV_PORT_IN_USE" : "KV_OS", {
+    what: `cannot listen on ${host} port ${port}`,
+    why: inUse ? "another process listens there" : error.message,
+    next: "choose another port, or 0 for a free one",
+    cause: error,
+  })
+}
