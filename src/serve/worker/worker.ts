@@ -1,0 +1,322 @@
+import { randomBytes } from "node:crypto"
+import { lookup } from "node:dns/promises"
+import { networkInterfaces } from "node:os"
+import { type Agent, openAgent } from "../../agent/agent.ts"
+import type { IntegrityLevel, Party, TransferReceipt } from "../../agent/receipt.ts"
+import { KvError } from "../../errors/kv-error.ts"
+import { blocksFor, type KvLayout, type KvOrder, wholeModelLayout } from "../../kv/kv-layout.ts"
+import { KvPool } from "../../memory/kv-pool.ts"
+import { monotonicClock } from "../../os/clock.ts"
+import { tcpControlNetwork } from "../../os/control-net.ts"
+import { hostMemory } from "../../os/host-memory.ts"
+import type { Endpoint } from "../../transport/transport.ts"
+import { type FaultRequest, plantFault } from "../../verify/faults.ts"
+import type { StoredSequence } from "../../verify/fingerprint.ts"
+import type { Decoded, Prefilled } from "../engine-thread/engine-thread.ts"
+import { EngineThread } from "../engine-thread/engine-thread.ts"
+import type { ModelSource } from "../engine-thread/messages.ts"
+import type { DecodeRequest, Evidence, PrefillAnswer, PrefillRequest, WorkerHealth } from "../protocol.ts"
+import { openPaths } from "../transports.ts"
+import { softwareVersion } from "../version.ts"
+import { evidenceOf } from "./evidence.ts"
+
+/** Which half of a request a worker does. */
+export type WorkerRole = "prefill" | "decode"
+
+/** How a worker is set up. */
+export interface WorkerOptions {
+  readonly role: WorkerRole
+  readonly source: ModelSource
+  readonly secret: Uint8Array
+  /** Address of the agent and the streams; loopback unless the operator asked for more. */
+  readonly host: string
+  /** Address that peers are told; that of `host` unless it means "all addresses". */
+  readonly advertise?: string
+  /** The agent's port; 0 takes a free one. */
+  readonly agentPort: number
+  /** Blocks in the pool; four full contexts unless told. */
+  readonly blocks?: number
+  readonly blockTokens?: number
+  readonly order?: KvOrder
+  readonly paths: readonly string[]
+  readonly rails: number
+  readonly integrity: IntegrityLevel
+  readonly leaseMillis: number
+  readonly transferMillis: number
+  /** Damage that is planted into the pool behind each transfer: before its proof, or after it. */
+  readonly inject?: { readonly request: FaultRequest; readonly at: "landing" | "pool" }
+}
+
+/** What a decode request tells while it runs. */
+export interface DecodeListener {
+  /** The blocks are here and proven. */
+  transferred(receipt: TransferReceipt): void
+  token(index: number, token: number): void
+}
+
+/** How a decode request ended. */
+export interface DecodeOutcome extends Decoded {
+  readonly evidence?: Evidence
+}
+
+/** The evidence of a transfer that failed travels with its error. */
+export class TransferFailed extends KvError {
+  readonly receipt: TransferReceipt
+
+  constructor(error: KvError, receipt: TransferReceipt) {
+    super(error.code, {
+      what: error.what,
+      ...(error.why === undefined ? {} : { why: error.why }),
+      ...(error.next === undefined ? {} : { next: error.next }),
+    })
+    this.receipt = receipt
+  }
+}
+
+/** Contexts that the default pool holds. */
+const defaultContexts = 4
+
+/** A model, its pool and its agent in one process: everything of a worker but its HTTP port. */
+export class KvWorker implements AsyncDisposable {
+  readonly role: WorkerRole
+  readonly party: Party
+  readonly engine: EngineThread
+  readonly pool: KvPool
+  readonly agent: Agent
+  /** `host:port` of the agent. */
+  readonly agentAddress: string
+  readonly #options: WorkerOptions
+  readonly #endpoints: readonly Endpoint[]
+  /** A block that an earlier request has left, kept for the fault that needs one. */
+  #staleBlock: number | undefined
+
+  constructor(
+    options: WorkerOptions,
+    party: Party,
+    engine: EngineThread,
+    pool: KvPool,
+    agent: Agent,
+    agentAddress: string,
+    endpoints: readonly Endpoint[],
+  ) {
+    this.role = options.role
+    this.party = party
+    this.engine = engine
+    this.pool = pool
+    this.agent = agent
+    this.agentAddress = agentAddress
+    this.#options = options
+    this.#endpoints = endpoints
+  }
+
+  get health(): WorkerHealth {
+    const { name, fingerprint, contextTokens, vocabSize } = this.engine.model
+    return {
+      status: "ok",
+      role: this.role,
+      ...this.party,
+      agent: this.agentAddress,
+      model: { name, fingerprint, contextTokens, vocabSize },
+      pool: { blocks: this.pool.allocator.blocks, free: this.pool.allocator.free },
+      leases: this.agent.openLeases,
+      counters: { ...this.engine.counters },
+    }
+  }
+
+  /**
+   * Computes a prompt into blocks of this pool and lends them.
+   * @throws KvError KV_POOL_EXHAUSTED, KV_CANCELLED, KV_PROMPT_TOO_LONG, KV_REQUEST_INVALID.
+   */
+  async prefill(request: PrefillRequest, signal: AbortSignal): Promise<PrefillAnswer> {
+    this.#checkContext(request.tokens.length)
+    const tokens = Uint32Array.from(request.tokens)
+    const blocks = this.pool.allocator.allocate(blocksFor(tokens.length, this.pool.layout.blockTokens))
+    let prefilled: Prefilled
+    let lease: string
+    const evidence = request.evidence === true
+    try {
+      prefilled = await this.engine.prefill({ tokens, blocks, sampling: request.sampling, evidence }, signal)
+      lease = this.agent.lend({
+        blocks,
+        tokens: tokens.length,
+        lifetimeMillis: this.#options.leaseMillis,
+        onEnd: () => this.pool.allocator.release(blocks),
+      })
+    } catch (thrown) {
+      this.pool.allocator.release(blocks)
+      throw thrown
+    }
+    const sequence = { ...this.#stored, blocks, tokens: tokens.length }
+    return {
+      requestId: request.requestId,
+      firstToken: prefilled.token,
+      promptTokens: tokens.length,
+      prefillMicros: prefilled.micros,
+      handover: { agent: this.agentAddress, agentId: this.party.agentId, bootId: this.party.bootId, lease },
+      ...(evidence ? { evidence: evidenceOf(sequence, prefilled.logits) } : {}),
+    }
+  }
+
+  /**
+   * Pulls a prompt's blocks from the worker that computed them, and continues its answer.
+   * @throws TransferFailed with the receipt; KvError KV_POOL_EXHAUSTED, KV_CANCELLED, KV_PEER_LOST, …
+   */
+  async decode(
+    request: DecodeRequest,
+    listener: DecodeListener,
+    signal: AbortSignal,
+  ): Promise<DecodeOutcome> {
+    const stored = request.promptTokens + request.maxTokens - 1
+    this.#checkContext(stored)
+    const blocks = this.pool.allocator.allocate(blocksFor(stored, this.pool.layout.blockTokens))
+    try {
+      const receipt = await this.#pull(request, blocks, signal)
+      const sequence = { ...this.#stored, blocks, tokens: request.promptTokens }
+      if (this.#options.inject?.at === "pool")
+        plantFault(sequence, this.#options.inject.request, this.#staleBlock)
+      const evidence = request.evidence === true ? evidenceOf(sequence, []) : undefined
+      listener.transferred(receipt)
+      const job = {
+        promptTokens: request.promptTokens,
+        blocks,
+        firstToken: request.firstToken,
+        maxTokens: request.maxTokens,
+        sampling: request.sampling,
+        ignoreEnd: request.ignoreEnd === true,
+        evidence: evidence !== undefined,
+      }
+      const decoded = await this.engine.decode(job, (index, token) => listener.token(index, token), signal)
+      return {
+        ...decoded,
+        ...(evidence === undefined ? {} : { evidence: { ...evidence, logits: [...decoded.logits] } }),
+      }
+    } finally {
+      this.#release(blocks)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.agent[Symbol.asyncDispose]()
+    await this.engine[Symbol.asyncDispose]()
+    for (const endpoint of this.#endpoints) await endpoint[Symbol.asyncDispose]()
+    this.pool[Symbol.dispose]()
+  }
+
+  get #stored(): { readonly layout: KvLayout; readonly spans: StoredSequence["spans"] } {
+    return { layout: this.pool.layout, spans: this.pool.spans }
+  }
+
+  async #pull(request: DecodeRequest, blocks: Uint32Array, signal: AbortSignal): Promise<TransferReceipt> {
+    const { transferMillis, integrity, inject } = this.#options
+    const { handover } = request
+    const peer = await this.agent.connect(handover.agent, transferMillis)
+    if (peer.card.bootId !== handover.bootId) {
+      throw new KvError("KV_PEER_LOST", {
+        what: `the prefill worker ${handover.agentId} restarted before its blocks were fetched`,
+        why: `it was boot ${handover.bootId.slice(0, 8)}, and is boot ${peer.card.bootId.slice(0, 8)} now`,
+        next: "send the request again",
+      })
+    }
+    const transfer = this.agent.pull(peer, {
+      requestId: request.requestId,
+      trace: request.trace,
+      lease: handover.lease,
+      tokens: request.promptTokens,
+      blocks,
+      integrity,
+      timeoutMillis: transferMillis,
+      signal,
+      ...(inject?.at === "landing"
+        ? { onLanded: (sequence) => void plantFault(sequence, inject.request, this.#staleBlock) }
+        : {}),
+    })
+    const receipt = await transfer.receipt
+    if (receipt.state === "delivered") return receipt
+    throw new TransferFailed(new KvError(receipt.error!.code, receipt.error!), receipt)
+  }
+
+  #release(blocks: Uint32Array): void {
+    const keep = this.#options.inject?.request.fault === "stale-block" && this.#staleBlock === undefined
+    if (keep) this.#staleBlock = blocks[0]
+    this.pool.allocator.release(keep ? blocks.subarray(1) : blocks)
+  }
+
+  #checkContext(tokens: number): void {
+    const { contextTokens } = this.engine.model
+    if (tokens <= contextTokens) return
+    throw new KvError("KV_PROMPT_TOO_LONG", {
+      what: `${tokens} tokens were asked for`,
+      why: `the model's context holds ${contextTokens}`,
+      next: "shorten the prompt, or ask for fewer tokens",
+    })
+  }
+}
+
+/**
+ * Loads a model, makes its pool, and opens its agent.
+ * @throws KvError KV_MODEL_INVALID, KV_OS, KV_PORT_IN_USE, KV_USAGE.
+ */
+export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
+  const opened: (() => PromiseLike<void> | void)[] = []
+  try {
+    const { address: host } = await numericHost(options.host)
+    const engine = await EngineThread.load(options.source)
+    opened.push(() => engine[Symbol.asyncDispose]())
+    const { shape, contextTokens, fingerprint } = engine.model
+    const blockTokens = options.blockTokens ?? 16
+    const layout = wholeModelLayout(shape, {
+      blocks: options.blocks ?? defaultContexts * blocksFor(contextTokens, blockTokens),
+      blockTokens,
+      ...(options.order === undefined ? {} : { order: options.order }),
+    })
+    const pool = new KvPool(layout, hostMemory)
+    opened.push(() => pool[Symbol.dispose]())
+    await engine.open(layout, pool.spans)
+    const endpoints = await openPaths(options.paths, { host, rails: options.rails })
+    for (const endpoint of endpoints) opened.push(() => endpoint[Symbol.asyncDispose]())
+    const bootId = randomBytes(16).toString("hex")
+    const party = { pid: process.pid, agentId: `${options.role}-${bootId.slice(0, 6)}`, bootId }
+    const agent = await openAgent({
+      party,
+      software: softwareVersion(),
+      model: fingerprint,
+      secret: options.secret,
+      layout,
+      spans: pool.spans,
+      endpoints,
+      network: tcpControlNetwork,
+      clock: monotonicClock,
+      integrity: options.integrity,
+    })
+    opened.push(() => agent[Symbol.asyncDispose]())
+    const { port } = await agent.listen(host, options.agentPort)
+    const shown = options.advertise ?? advertised(host)
+    const address = `${shown.includes(":") ? `[${shown}]` : shown}:${port}`
+    return new KvWorker(options, party, engine, pool, agent, address, endpoints)
+  } catch (thrown) {
+    for (const close of opened.reverse()) await close()
+    throw thrown
+  }
+}
+
+/** Where peers reach a worker that listens on all addresses: the first one that is not loopback. */
+function advertised(host: string): string {
+  if (host !== "0.0.0.0" && host !== "::") return host
+  const family = host === "::" ? "IPv6" : "IPv4"
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  return all.find((entry) => !entry.internal && entry.family === family)?.address ?? "127.0.0.1"
+}
+
+/** The numeric address of a host name. @throws KvError KV_USAGE when it has none. */
+async function numericHost(host: string): Promise<{ readonly address: string }> {
+  try {
+    return await lookup(host)
+  } catch (thrown) {
+    throw new KvError("KV_USAGE", {
+      what: `the host ${JSON.stringify(host.slice(0, 100))} has no address`,
+      why: thrown instanceof Error ? thrown.message : String(thrown),
+      next: "use 127.0.0.1, or the address of this machine's network card",
+      cause: thrown,
+    })
+  }
+}
