@@ -34,7 +34,7 @@ const largest = 88
 const polynomial = [1.9875691e-4, 1.3981999e-3, 8.333452e-3, 4.1665795e-2, 1.6666665e-1, 5.0000001e-1]
 // ln(2) in two parts: the first has few bits, so a whole number times it is exact.
 const ln2High = 0.693359375
-const ln2Low = -2.12194440e-4
+const ln2Low = -2.1219444e-4
 
 /**
  * e^x of four lanes in fp32, within 2 units of the last place; 0 below -87.33, NaN for NaN.

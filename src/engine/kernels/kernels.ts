@@ -17,7 +17,13 @@ type Product = (
   segment: number,
 ) => void
 
-/** The inner loops of the decoder over one memory; addresses are bytes in it. Each kernel's file describes it. */
+/**
+ * The inner loops of the decoder over one memory; addresses are bytes in it. Each kernel's file describes it.
+ *
+ * They are WebAssembly for two reasons. Its fp32 arithmetic is exact by specification, so the same prompt gives the
+ * same bits on every machine and version of Node. And it has vectors: a product runs 6 times faster than the best
+ * shape of loops over Float32Array that we found (16 against 2.7 thousand million multiplications a second).
+ */
 export interface Kernels {
   /** Four rows by one panel. */
   readonly product4x1: Product
