@@ -52,6 +52,8 @@ export type Handover = z.infer<typeof handoverSchema>
 
 /** Proof material of the demo: hashes as 16 hex digits. */
 export const evidenceSchema = z.strictObject({
+  /** The token that each of these logits gave; an end-of-text token is the last, where the answer has one. */
+  tokens: z.array(uint),
   /** One hash of the logits' bytes per computed position: the prompt's last, then each decode step. */
   logits: z.array(z.string()),
   /** `[layer][block position]` content hashes of the prompt's blocks. */

@@ -34,12 +34,14 @@ export class RunningPrefill implements RunningJob {
     const from = this.#past.tokens
     const logits = this.#engine.prefill(tokens.subarray(from, from + sliceTokens), this.#past)!
     if (this.#past.tokens < tokens.length) return true
+    const token = sampleToken(logits, sampling, 0)
     this.#emit({
       type: "prefilled",
       job: this.#job,
-      token: sampleToken(logits, sampling, 0),
+      token,
       micros: Math.round((performance.now() - this.#startedAt) * 1000),
       logits: evidence ? [logitsHash(logits)] : [],
+      drawn: [token],
       counters: { ...this.#engine.counters },
     })
     return false
@@ -55,6 +57,7 @@ export class RunningDecode implements RunningJob {
   readonly #past: KvSequence
   readonly #ends: ReadonlySet<number>
   readonly #logits: string[] = []
+  readonly #drawn: number[] = []
   readonly #startedAt = performance.now()
   #token: number
   #emitted = 0
@@ -77,6 +80,7 @@ export class RunningDecode implements RunningJob {
     const logits = this.#engine.decodeStep(this.#token, this.#past)
     if (this.#decode.evidence) this.#logits.push(logitsHash(logits))
     this.#token = sampleToken(logits, this.#decode.sampling, this.#emitted)
+    if (this.#decode.evidence) this.#drawn.push(this.#token)
     return true
   }
 
@@ -88,6 +92,7 @@ export class RunningDecode implements RunningJob {
       tokens: this.#emitted,
       micros: Math.round((performance.now() - this.#startedAt) * 1000),
       logits: this.#logits,
+      drawn: this.#drawn,
       counters: { ...this.#engine.counters },
     })
     return false

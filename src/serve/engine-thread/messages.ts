@@ -50,6 +50,8 @@ export type EngineEvent =
       readonly token: number
       readonly micros: number
       readonly logits: readonly string[]
+      /** The token that each of the logits gave. */
+      readonly drawn: readonly number[]
       readonly counters: EngineCounters
     }
   | {
@@ -59,6 +61,8 @@ export type EngineEvent =
       readonly tokens: number
       readonly micros: number
       readonly logits: readonly string[]
+      /** The token that each of the logits gave. */
+      readonly drawn: readonly number[]
       readonly counters: EngineCounters
     }
   | { readonly type: "failed"; readonly job: number; readonly error: KvErrorRecord }

@@ -153,7 +153,7 @@ export class KvWorker implements AsyncDisposable {
       promptTokens: tokens.length,
       prefillMicros: prefilled.micros,
       handover: { agent: this.agentAddress, agentId: this.party.agentId, bootId: this.party.bootId, lease },
-      ...(evidence ? { evidence: evidenceOf(sequence, prefilled.logits) } : {}),
+      ...(evidence ? { evidence: evidenceOf(sequence, prefilled) } : {}),
     }
   }
 
@@ -174,7 +174,7 @@ export class KvWorker implements AsyncDisposable {
       const sequence = { ...this.#stored, blocks, tokens: request.promptTokens }
       if (this.#options.inject?.at === "pool")
         plantFault(sequence, this.#options.inject.request, this.#staleBlock)
-      const evidence = request.evidence === true ? evidenceOf(sequence, []) : undefined
+      const evidence = request.evidence === true ? evidenceOf(sequence, { logits: [], drawn: [] }) : undefined
       listener.transferred(receipt)
       const job = {
         promptTokens: request.promptTokens,
@@ -188,7 +188,7 @@ export class KvWorker implements AsyncDisposable {
       const decoded = await this.engine.decode(job, (index, token) => listener.token(index, token), signal)
       return {
         ...decoded,
-        ...(evidence === undefined ? {} : { evidence: { ...evidence, logits: [...decoded.logits] } }),
+        ...(evidence === undefined ? {} : { evidence: { ...evidence, logits: [...decoded.logits], tokens: [...decoded.drawn] } }),
       }
     } finally {
       this.#release(blocks)

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander"
+import { asKvError, KvError } from "../errors/kv-error.ts"
+import { softwareVersion } from "../serve/version.ts"
+import { benchCommand } from "./bench.ts"
+import { demoCommand } from "./demo.ts"
+import { frontendCommand } from "./frontend.ts"
+import { describeError } from "./report-error.ts"
+import { workerCommand } from "./worker.ts"
+
+const examples = `
+Examples:
+  kvferry demo                        three processes, and the proof that the answers are right
+  kvferry demo --prompt "Once"        the same with your own text
+  kvferry demo --inject kv-swapped    damage one block and see it convicted
+  kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
+
+Exit codes: 0 came out right, 1 the judged thing is wrong, 2 wrong usage, 3 could not be done, 130 interrupted.`
+
+const program = new Command("kvferry")
+  .description("Carries the KV cache of large language models from prefill to decode workers, and proves it.")
+  .version(softwareVersion())
+  .addHelpText("after", examples)
+  .showSuggestionAfterError()
+  .exitOverride()
+  .configureOutput({ writeOut: (text) => process.stdout.write(text) })
+
+for (const command of [demoCommand(), workerCommand(), frontendCommand(), benchCommand()]) {
+  program.addCommand(command.exitOverride())
+}
+
+// A reader that goes away (`| head`) is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0)
+  throw error
+})
+
+try {
+  await program.parseAsync(process.argv)
+} catch (thrown) {
+  process.exitCode = failed(thrown)
+}
+
+/** Tells an error once, in the form that was asked for, and returns the exit code. */
+function failed(thrown: unknown): number {
+  if (thrown instanceof CommanderError) {
+    // Help and version end like this too, with code 0; a real mistake was already told by commander.
+    return thrown.exitCode === 0 ? 0 : 2
+  }
+  const error =
+    thrown instanceof KvError
+      ? thrown
+      : asKvError(thrown, "KV_INTERNAL", "kvferry failed by a mistake of its own")
+  if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`)
+  process.stderr.write(`${describeError(error)}\n`)
+  if (error.code === "KV_INTERNAL" && thrown instanceof Error) process.stderr.write(`${thrown.stack ?? ""}\n`)
+  return error.exitCode
+}

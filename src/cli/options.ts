@@ -1,0 +1,46 @@
+import { fileURLToPath } from "node:url"
+import { InvalidArgumentError } from "commander"
+import { KvError } from "../errors/kv-error.ts"
+import { parseFault } from "../verify/faults.ts"
+
+/** The model that the package carries. */
+export const bundledModel = fileURLToPath(new URL("../../models/ferry-tiny", import.meta.url))
+
+/** A whole number in a range, for commander. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (/^-?\d+$/.test(text) && value >= min && value <= max) return value
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
+  }
+}
+
+/** A number in a range, for commander. */
+export function numberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() !== "" && value >= min && value <= max) return value
+    throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`)
+  }
+}
+
+/** A TCP port; 0 stands for any free one. */
+export const portNumber = wholeNumber(0, 65_535)
+
+/** Names separated by commas. */
+export const nameList = (text: string): string[] => text.split(",").map((name) => name.trim())
+
+/** Collects the values of an option that may be repeated. */
+export const collect = (text: string, before: string[] | undefined): string[] => [...(before ?? []), text]
+
+/** `FAULT[:layer,block,head]`, for commander. */
+export function faultOption(text: string): {
+  readonly text: string
+  readonly request: ReturnType<typeof parseFault>
+} {
+  try {
+    return { text, request: parseFault(text) }
+  } catch (thrown) {
+    throw thrown instanceof KvError ? new InvalidArgumentError(thrown.message) : thrown
+  }
+}

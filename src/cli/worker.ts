@@ -1,0 +1,119 @@
+import { Command, Option } from "commander"
+import { transportNames } from "../serve/transports.ts"
+import type { FaultRequest } from "../verify/faults.ts"
+import { announceReady, untilEnded } from "./lifetime.ts"
+import { bundledModel, faultOption, nameList, portNumber, wholeNumber } from "./options.ts"
+
+interface Flags {
+  readonly role: "prefill" | "decode"
+  readonly model: string
+  readonly host: string
+  readonly advertise?: string
+  readonly port: number
+  readonly agentPort: number
+  readonly blocks?: number
+  readonly blockTokens: number
+  readonly order: "head-major" | "token-major"
+  readonly paths: string[]
+  readonly rails: number
+  readonly integrity: "none" | "full"
+  readonly lease: number
+  readonly timeout: number
+  readonly secretFile?: string
+  readonly inject?: { readonly request: FaultRequest }
+  readonly injectAt: "landing" | "pool"
+  readonly leash: boolean
+}
+
+/** `kvferry worker`: one half of a served model in a process of its own. */
+export function workerCommand(): Command {
+  return new Command("worker")
+    .description(
+      "Runs a prefill or a decode worker: a model, its paged KV pool, and the agent that moves blocks.",
+    )
+    .addOption(
+      new Option("--role <role>", "which half of a request it does")
+        .choices(["prefill", "decode"])
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--model <dir>", "model folder in the Hugging Face layout")
+        .env("KVFERRY_MODEL")
+        .default(bundledModel, "the bundled model"),
+    )
+    .addOption(
+      new Option("--host <address>", "address of its ports").env("KVFERRY_HOST").default("127.0.0.1"),
+    )
+    .option("--advertise <address>", "address that peers are told, when it differs from --host")
+    .option("--port <port>", "HTTP port; 0 takes a free one", portNumber, 0)
+    .option("--agent-port <port>", "the agent's port; 0 takes a free one", portNumber, 0)
+    .option("--blocks <n>", "blocks of the pool (default: four full contexts)", wholeNumber(1, 2 ** 24))
+    .option("--block-tokens <n>", "tokens of a block", wholeNumber(1, 1024), 16)
+    .addOption(
+      new Option("--order <order>", "layout of a block")
+        .choices(["head-major", "token-major"])
+        .default("head-major"),
+    )
+    .addOption(
+      new Option("--paths <list>", "allowed transports, best first")
+        .env("KVFERRY_PATHS")
+        .argParser(nameList)
+        .default(transportNames, transportNames.join(",")),
+    )
+    .option("--rails <n>", "streams to each peer", wholeNumber(1, 16), 1)
+    .addOption(
+      new Option("--integrity <level>", "how much of a transfer is checked")
+        .choices(["none", "full"])
+        .default("full"),
+    )
+    .option("--lease <seconds>", "how long blocks wait for their reader", wholeNumber(1, 86_400), 60)
+    .option("--timeout <seconds>", "deadline of a transfer", wholeNumber(1, 3600), 30)
+    .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
+    .addOption(
+      new Option(
+        "--inject <fault>",
+        "damage the pool behind each transfer: FAULT[:layer,block,head]",
+      ).argParser(faultOption),
+    )
+    .addOption(
+      new Option("--inject-at <moment>", "before the proof, or after it")
+        .choices(["landing", "pool"])
+        .default("pool"),
+    )
+    .addOption(new Option("--leash", "end when standard input closes").hideHelp())
+    .action(async (flags: Flags) => {
+      const { openWorker } = await import("../serve/worker/worker.ts")
+      const { serveWorker } = await import("../serve/worker/http.ts")
+      const { bearerOf, readSecret } = await import("../serve/secret.ts")
+      const secret = readSecret(flags.secretFile)
+      await using worker = await openWorker({
+        role: flags.role,
+        source: { kind: "directory", directory: flags.model },
+        secret,
+        host: flags.host,
+        ...(flags.advertise === undefined ? {} : { advertise: flags.advertise }),
+        agentPort: flags.agentPort,
+        ...(flags.blocks === undefined ? {} : { blocks: flags.blocks }),
+        blockTokens: flags.blockTokens,
+        order: flags.order,
+        paths: flags.paths,
+        rails: flags.rails,
+        integrity: flags.integrity,
+        leaseMillis: flags.lease * 1000,
+        transferMillis: flags.timeout * 1000,
+        ...(flags.inject === undefined
+          ? {}
+          : { inject: { request: flags.inject.request, at: flags.injectAt } }),
+      })
+      const options = { host: flags.host, port: flags.port, bearer: bearerOf(secret) }
+      await using port = await serveWorker(worker, options)
+      const host = port.host.includes(":") ? `[${port.host}]` : port.host
+      announceReady({
+        role: flags.role,
+        url: `http://${host}:${port.port}`,
+        agent: worker.agentAddress,
+        ...worker.party,
+      })
+      await untilEnded(flags)
+    })
+}

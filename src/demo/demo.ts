@@ -1,0 +1,268 @@
+import { randomBytes } from "node:crypto"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { basename, join, resolve } from "node:path"
+import { readLlamaConfig } from "../engine/hf-config.ts"
+import { readTokenizer } from "../engine/tokenizer.ts"
+import { KvError } from "../errors/kv-error.ts"
+import { type Cluster, type ClusterEvent, startCluster } from "../serve/cluster.ts"
+import { bearerOf, readSecret } from "../serve/secret.ts"
+import type { Progress } from "../terminal/progress.ts"
+import { harmless, type Style } from "../terminal/style.ts"
+import type { FaultRequest } from "../verify/faults.ts"
+import { type Answer, ask } from "./ask.ts"
+import { type Comparison, compare, placeText } from "./compare.ts"
+import { type DemoPrompt, defaultPrompts, ownPrompt } from "./prompts.ts"
+import { receiptLines } from "./receipt-text.ts"
+import { ReferenceRunner } from "./reference.ts"
+
+/** What a demo is asked for. */
+export interface DemoOptions {
+  /** Model folder. */
+  readonly model: string
+  /** Prompts of the user's own; the demo's when there are none. */
+  readonly prompts: readonly string[]
+  readonly maxTokens: number
+  readonly temperature: number
+  readonly seed: number
+  readonly port: number
+  readonly blockTokens: number
+  readonly workerArgs: readonly string[]
+  readonly inject?: { readonly text: string; readonly request: FaultRequest; readonly at: string }
+  /** Leave the processes up until interrupted. */
+  readonly serve: boolean
+  readonly interrupted: AbortSignal
+}
+
+/** Where a demo talks: text for people, or nowhere when a document is wanted. */
+export interface DemoOutput {
+  readonly write: (text: string) => void
+  readonly style: Style
+  readonly progress: Progress
+}
+
+/** One prompt with all that was found about it. */
+export interface DemoResult {
+  readonly title: string
+  readonly promptTokens: number
+  readonly shown: string
+  readonly expected?: string
+  readonly text: string
+  readonly error?: string
+  readonly record: Omit<Answer["record"], "evidence">
+  readonly comparison: Comparison
+}
+
+/** The document that `--json` prints. */
+export interface DemoReport {
+  readonly schema: "kvferry/demo/1"
+  readonly verdict: "identical" | "different"
+  readonly summary: string
+  readonly model: string
+  readonly processes: Readonly<Record<"frontend" | "prefill" | "decode" | "reference", number>>
+  readonly inject?: string
+  readonly results: readonly DemoResult[]
+}
+
+/**
+ * Runs prompts through three processes and the same prompts through one, and compares.
+ *
+ * @returns the report; its verdict is the judgement. @throws KvError when it could not be done at all.
+ */
+export async function runDemo(options: DemoOptions, output: DemoOutput): Promise<DemoReport> {
+  const model = resolve(options.model)
+  const codec = readTokenizer(model)
+  const { contextTokens } = readLlamaConfig(model)
+  const prompts =
+    options.prompts.length > 0
+      ? options.prompts.map((text) => ownPrompt(codec, text, contextTokens, options.maxTokens))
+      : defaultPrompts(codec, contextTokens, options.blockTokens)
+  const folder = mkdtempSync(join(tmpdir(), "kvferry-demo-"))
+  const secretFile = join(folder, "secret")
+  writeFileSync(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 })
+  try {
+    output.progress.update("starting a frontend, a prefill worker and a decode worker")
+    await using cluster = await startCluster({
+      model,
+      secretFile,
+      port: options.port,
+      workerArgs: [...options.workerArgs, "--block-tokens", String(options.blockTokens)],
+      decodeArgs:
+        options.inject === undefined
+          ? []
+          : ["--inject", options.inject.text, "--inject-at", options.inject.at],
+      restart: options.serve,
+      onEvent: (event) => tellEvent(event, output),
+    })
+    output.progress.end()
+    tellProcesses(cluster, output)
+    const bearer = bearerOf(readSecret(secretFile))
+    const results = await judge(prompts, { ...options, model }, cluster, bearer, output)
+    const report = reportOf(results, options, cluster, basename(model))
+    output.write(`\n${verdictLine(report, output.style)}\n`)
+    if (options.serve && !options.interrupted.aborted) await serveUntilInterrupted(cluster, options, output)
+    return report
+  } finally {
+    output.progress.end()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function judge(
+  prompts: readonly DemoPrompt[],
+  options: DemoOptions,
+  cluster: Cluster,
+  bearer: string,
+  output: DemoOutput,
+): Promise<DemoResult[]> {
+  const { temperature, seed } = options
+  const asking = { url: cluster.url, model: basename(options.model), bearer, temperature, seed }
+  if (options.inject?.request.fault === "stale-block") {
+    // This fault needs what another request has left behind.
+    const other = { ...prompts[0]!, tokens: prompts.at(-1)!.tokens.slice(0, 64).reverse(), maxTokens: 1 }
+    await ask(other, { ...asking, onText: () => {} })
+  }
+  const answers: Answer[] = []
+  for (const [i, prompt] of prompts.entries()) {
+    throwIfInterrupted(options.interrupted)
+    output.write(`\n${promptHead(i, prompts.length, prompt, output.style)}\n  `)
+    const onText = (text: string): void => output.write(harmless(text).replaceAll("\n", "\n  "))
+    const answer = await ask(prompt, { ...asking, onText })
+    if (answer.error !== undefined) output.write(output.style.bad(harmless(answer.error)))
+    output.write(`\n${receiptLines(answer.record, output.style).join("\n")}\n`)
+    answers.push(answer)
+  }
+
+  output.write(`\n${output.style.strong("The same prompts in one process")} (pid ${process.pid})\n`)
+  output.progress.update("loading the model")
+  await using reference = await ReferenceRunner.open(
+    { kind: "directory", directory: options.model },
+    options.blockTokens,
+  )
+  const results: DemoResult[] = []
+  for (const [i, prompt] of prompts.entries()) {
+    throwIfInterrupted(options.interrupted)
+    output.progress.update(`computing prompt ${i + 1} of ${prompts.length}`, i / prompts.length)
+    const answer = answers[i]!
+    const computed = await reference.run(prompt, answer.record.sampling)
+    const comparison = compare(answer.record.evidence ?? {}, computed)
+    output.progress.end()
+    output.write(`  ${comparisonLine(i, prompt, comparison, output.style)}\n`)
+    results.push(resultOf(prompt, answer, comparison))
+  }
+  return results
+}
+
+function resultOf(prompt: DemoPrompt, answer: Answer, comparison: Comparison): DemoResult {
+  const { evidence: _, ...record } = answer.record
+  return {
+    title: prompt.title,
+    promptTokens: prompt.tokens.length,
+    shown: prompt.shown,
+    ...(prompt.expected === undefined ? {} : { expected: prompt.expected }),
+    text: answer.text,
+    ...(answer.error === undefined ? {} : { error: answer.error }),
+    record,
+    comparison,
+  }
+}
+
+function reportOf(
+  results: readonly DemoResult[],
+  options: DemoOptions,
+  cluster: Cluster,
+  model: string,
+): DemoReport {
+  const wrong = results.filter(({ comparison }) => comparison.verdict === "different")
+  const sum = (pick: (comparison: Comparison) => number): number =>
+    results.reduce((total, { comparison }) => total + pick(comparison), 0)
+  const identical =
+    `identical: ${results.length} prompts, ${sum((c) => c.tokens.compared)} tokens, ` +
+    `${sum((c) => c.logits.compared)} steps' logits bit for bit, ${sum((c) => c.blocks.compared)} block contents; ` +
+    `prompt tokens computed by the decode worker: ${Math.max(...results.map(({ record }) => record.decodePromptTokensComputed ?? 0))}`
+  const first = wrong[0]
+  const place =
+    first?.comparison.firstDifference === undefined
+      ? "in what was computed, not in the blocks"
+      : `first at ${placeText(first.comparison.firstDifference)}`
+  const different = `different: ${wrong.length} of ${results.length} prompts; "${first?.title}" (${first?.promptTokens} tokens) ${place}`
+  return {
+    schema: "kvferry/demo/1",
+    verdict: wrong.length === 0 ? "identical" : "different",
+    summary: wrong.length === 0 ? identical : different,
+    model,
+    processes: {
+      frontend: cluster.process("frontend").pid,
+      prefill: cluster.process("prefill").pid,
+      decode: cluster.process("decode").pid,
+      reference: process.pid,
+    },
+    ...(options.inject === undefined ? {} : { inject: options.inject.text }),
+    results,
+  }
+}
+
+function promptHead(i: number, count: number, prompt: DemoPrompt, style: Style): string {
+  const title = style.strong(`[${i + 1}/${count}] ${prompt.tokens.length} tokens, ${prompt.title}`)
+  return `${title}\n  ${style.faint(harmless(prompt.shown).replaceAll("\n", " ⏎ "))}`
+}
+
+function comparisonLine(i: number, prompt: DemoPrompt, comparison: Comparison, style: Style): string {
+  const { tokens, logits, blocks, firstDifference } = comparison
+  const share = (name: string, { equal, compared }: { equal: number; compared: number }): string =>
+    `${name} ${equal}/${compared}`
+  const counts = [share("tokens", tokens), share("logits", logits), share("blocks", blocks)].join("  ")
+  const head = `[${i + 1}] ${String(prompt.tokens.length).padStart(5)} tokens  `
+  if (comparison.verdict === "identical") return `${head}${style.good("identical")}  ${counts}`
+  const place = firstDifference === undefined ? "the blocks are equal" : `first ${placeText(firstDifference)}`
+  const whose = comparison.prefillIntact
+    ? "the prefill worker's blocks were right"
+    : "already at the prefill worker"
+  return `${head}${style.bad("different")}  ${counts}  ${place} (${whose})`
+}
+
+function verdictLine(report: DemoReport, style: Style): string {
+  return report.verdict === "identical" ? style.good(report.summary) : style.bad(report.summary)
+}
+
+function tellProcesses(cluster: Cluster, output: DemoOutput): void {
+  const names = ["frontend", "prefill", "decode"] as const
+  const lines = names.map((name) => {
+    const { pid, url, agent } = cluster.process(name)
+    return `  ${name.padEnd(8)}  pid ${String(pid).padEnd(8)} ${url}${agent === undefined ? "" : `  agent ${agent}`}`
+  })
+  output.write(`${output.style.strong("Three processes")}\n${lines.join("\n")}\n`)
+}
+
+function tellEvent(event: ClusterEvent, output: DemoOutput): void {
+  if (event.what === "started") return output.progress.update(`${event.process} is up (pid ${event.pid})`)
+  const why = event.why === undefined ? "" : `: ${event.why}`
+  output.write(
+    `\n${output.style.bad(`the ${event.process} process (pid ${event.pid}) ${event.what}${why}`)}\n`,
+  )
+}
+
+async function serveUntilInterrupted(
+  cluster: Cluster,
+  options: DemoOptions,
+  output: DemoOutput,
+): Promise<void> {
+  const { url } = cluster
+  const body = JSON.stringify({
+    model: basename(resolve(options.model)),
+    messages: [{ role: "user", content: "Who are you?" }],
+    stream: true,
+  })
+  output.write(
+    `\n${output.style.strong("Serving")} until Ctrl-C: open ${url}/ in a browser, point an OpenAI client at ${url}/v1, or\n` +
+      `  curl -N ${url}/v1/chat/completions -H 'content-type: application/json' -d '${body}'\n`,
+  )
+  if (options.interrupted.aborted) return
+  await new Promise<void>((done) =>
+    options.interrupted.addEventListener("abort", () => done(), { once: true }),
+  )
+}
+
+function throwIfInterrupted(signal: AbortSignal): void {
+  if (signal.aborted) throw new KvError("KV_CANCELLED", { what: "interrupted" })
+}

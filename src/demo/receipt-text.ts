@@ -1,0 +1,45 @@
+import type { Party, TransferReceipt } from "../agent/receipt.ts"
+import type { RequestRecord } from "../serve/frontend/request-record.ts"
+import type { Style } from "../terminal/style.ts"
+import { rateText, sizeText, timeText } from "../terminal/units.ts"
+import { placeText } from "./compare.ts"
+
+/** A receipt as lines for people. */
+export function receiptLines(record: RequestRecord, style: Style): string[] {
+  const { transfer } = record
+  const times = [
+    `TTFT ${record.ttftMicros === null ? "-" : timeText(record.ttftMicros)}`,
+    `per token ${record.perTokenMicros === null ? "-" : timeText(record.perTokenMicros)}`,
+    `prefill ${record.prefill === null ? "-" : timeText(record.prefill.prefillMicros)}`,
+  ]
+  const lines = [
+    `request   ${record.requestId}  ${record.promptTokens} prompt tokens, ${record.completionTokens} generated`,
+  ]
+  if (transfer !== null) lines.push(...transferLines(transfer, style))
+  lines.push(
+    `times     ${times.join(", ")}`,
+    `decode    prompt tokens computed there: ${record.decodePromptTokensComputed ?? "unknown"}`,
+  )
+  return lines.map((line) => `  ${style.faint("│")} ${line}`)
+}
+
+function transferLines(receipt: TransferReceipt, style: Style): string[] {
+  const { integrity, micros, path } = receipt
+  const rails = path.rails.length > 1 ? `, ${path.rails.length} rails` : ""
+  const good = integrity.verdict === "identical"
+  const verdict = good ? style.good(integrity.verdict) : style.bad(integrity.verdict)
+  const place = integrity.firstDifference === undefined ? "" : ` at ${placeText(integrity.firstDifference)}`
+  return [
+    `from      ${partyText(receipt.source)}`,
+    `to        ${partyText(receipt.target)}`,
+    `moved     ${receipt.blocks} blocks × ${receipt.layers} layers, ${sizeText(receipt.bytes)} in ${receipt.pieces} pieces${rails}`,
+    `path      ${path.why}`,
+    `speed     ${rateText(receipt.bytesPerSecond)}: claim ${timeText(micros.grant)}, plan ${timeText(micros.plan)}, move ${timeText(
+      micros.move,
+    )}, prove ${timeText(micros.prove)}`,
+    `integrity ${integrity.level}: ${verdict}${place} (${integrity.checked} hashes), ${receipt.state}, ${receipt.retries} retries`,
+  ]
+}
+
+const partyText = ({ agentId, pid, bootId }: Party): string =>
+  `${agentId}  pid ${pid}  boot ${bootId.slice(0, 12)}`
