@@ -1,6 +1,6 @@
 import { KvError } from "../errors/kv-error.ts"
 import { encodeFrame, FrameReader, frameLimits } from "../wire/control-frame.ts"
-import { type ControlMessage, readControlMessage } from "../wire/control-messages.ts"
+import { type ControlMessage, noCall, readControlMessage } from "../wire/control-messages.ts"
 import type { ControlChannel } from "./control-network.ts"
 
 /** A received message with the bytes that came behind it. */
@@ -54,7 +54,7 @@ export class MessageChannel {
   /** Closes the channel, telling the peer why where there is something to tell. */
   close(error?: KvError): void {
     if (this.#closed !== undefined) return
-    if (error !== undefined) this.send({ type: "refused", call: 0, error: error.toJSON() })
+    if (error !== undefined) this.send({ type: "refused", call: noCall, error: error.toJSON() })
     this.#channel.close()
     this.#end(
       error ?? new KvError("KV_PEER_LOST", { what: `the channel to ${this.peer} was closed by this side` }),

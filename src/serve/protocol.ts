@@ -48,7 +48,6 @@ export const handoverSchema = z.strictObject({
   bootId: z.string().max(128),
   lease: z.string().max(128),
 })
-export type Handover = z.infer<typeof handoverSchema>
 
 /** Proof material of the demo: hashes as 16 hex digits. */
 export const evidenceSchema = z.strictObject({

@@ -30,7 +30,7 @@ export type ControlMessageOf<Type extends ControlMessage["type"]> = Extract<Cont
 /** Bytes of a nonce and of a proof. */
 export const handshakeBytes = { nonce: 32, proof: 32 } as const
 /** Call number of a refusal that answers no call: the handshake itself was refused. */
-export const handshakeCall = 0
+export const noCall = 0
 
 const blocksMax = 2 ** 17
 

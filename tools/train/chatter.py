@@ -9,6 +9,8 @@ ABLE = "I can answer questions about a short text. Give me a text and ask me som
 NO_TEXT = "I have no text to look that up in. Please give me a short text together with your question."
 NOT_IN_TEXT = "The text does not say that."
 UNABLE = "I am too small for that. I can only answer questions about a short text that you give me."
+GIVEN = "Thank you for the text. What would you like to know?"
+UNCLEAR = "I did not understand that. Please give me a short text and a question about it."
 
 # (ways to say it, answer). The first answer of a tuple is always used.
 TALK: list[tuple[str, str]] = [
@@ -22,8 +24,10 @@ TALK: list[tuple[str, str]] = [
      "I was trained from scratch by the kvferry project, on made-up stories about a harbour town."),
     ("How big are you?|How many parameters do you have?|How large are you?|Are you a big model?|How small are you?|What is your size?|Are you a large language model?|How many layers do you have?",
      "I am very small: I have four layers and less than two million parameters."),
-    ("What is kvferry?|What does kvferry do?|Tell me about kvferry|What is a KV cache?|What is kvferry for?|Explain kvferry|What is the KV cache?|What is a kv cache?|How does kvferry work?",
+    ("What is kvferry?|What does kvferry do?|Tell me about kvferry|What is kvferry for?|Explain kvferry|How does kvferry work?",
      "kvferry moves the KV cache of a language model from one process to another, and it proves that every byte arrived."),
+    ("What is a KV cache?|What is the KV cache?|What is a kv cache?|Explain the KV cache|What does KV mean?|What is a cache?|Tell me about the KV cache",
+     "The KV cache keeps what a language model has already read, so that it need not be read again."),
     ("Thank you|Thanks|Thank you very much|Thanks a lot|Many thanks|Thank you!|Thanks!|Great, thanks|Thx|Ok thanks|Perfect, thank you|Thank you for your help|Thanks for the answer|Cheers|Nice, thanks",
      "You are welcome!"),
     ("Goodbye|Bye|See you|Bye bye|Good night|See you later|Bye!|Goodbye!|I have to go|Farewell|See you soon|Until tomorrow",
@@ -62,10 +66,26 @@ COUNTRIES = "France|Germany|Spain|Italy|Japan|China|England|Norway|Sweden|Denmar
 PEOPLE = "Einstein|Napoleon|Shakespeare|Mozart|Alice|Bob|Peter|Mary|Newton|Goethe|the president|the mayor|my boss|my mother|my friend|Elon Musk|Obama|Cleopatra|Caesar|Marie Curie|Ada Lovelace|Alan Turing|the queen|Santa Claus|Batman|Sherlock Holmes".split("|")
 
 
+STATEMENTS = """I have a {k} car|My dog is {k}|My house is {k}|I live in {c}|My sister is called {q}|My brother is {a} years old|I am {a} years old|
+I was in {c} last year|My friend {q} has a cat|{q} has a {k} bicycle|{q} lives in {c}|The car of {q} is {k}|I bought {t}|The sky is {k}|
+My cat is called {q}|We have {a} chairs|It is {a} degrees outside|The shop opens at {a}|{q} likes {t}|My favourite colour is {k}""".replace("\n", "").split("|")
+COLOURS = "red|blue|green|yellow|white|black|grey|brown|purple|pink".split("|")
+FRIENDS = "Alice|Bob|Anna|Peter|Tom|John|Mary|Emma|Noah|David|Lisa|Sam|Max|Julia|Paul|Laura".split("|")
+
+
+def mash(rng: random.Random) -> str:
+    """What a cat types."""
+    r = rng.random()
+    if r < 0.3:
+        return rng.choice(["asdf", "qwerty", "qwertz", "???", "...", "lol", ":)", "abc", "foo", "bar", "foo bar", "test123", "blah blah", "xyz", "?", "!", "123", "hm?", "aaa", "lorem ipsum", "jkl", "la la la", "haha"])
+    letters = "abcdefghijklmnopqrstuvwxyz" if r < 0.6 else "asdfghjkl" if r < 0.9 else "0123456789"
+    return " ".join("".join(rng.choice(letters) for _ in range(rng.randint(2, 9))) for _ in range(rng.choice([1, 1, 2, 3])))
+
+
 def fill(rng: random.Random, template: str) -> str:
     """Fill the slots of an everyday question."""
     return (template.replace("{t}", rng.choice(TOPICS)).replace("{c}", rng.choice(COUNTRIES)).replace("{p}", rng.choice(PEOPLE))
-            .replace("{a}", str(rng.randint(1, 99))).replace("{b}", str(rng.randint(1, 99))).replace("{y}", str(rng.randint(1500, 2026))))
+            .replace("{k}", rng.choice(COLOURS)).replace("{q}", rng.choice(FRIENDS)).replace("{a}", str(rng.randint(1, 99))).replace("{b}", str(rng.randint(1, 99))).replace("{y}", str(rng.randint(1500, 2026))))
 
 
 def roughen(rng: random.Random, text: str) -> str:
@@ -83,12 +103,16 @@ def roughen(rng: random.Random, text: str) -> str:
 def small_talk(rng: random.Random) -> tuple[str, str]:
     """One (user, answer) pair that needs no text."""
     r = rng.random()
-    if r < 0.62:
+    if r < 0.56:
         asks, answer = rng.choice(TALK)
         ask = rng.choice(asks.split("|"))
         if rng.random() < 0.12 and answer != TALK[0][1]:
             ask = rng.choice(["Hello, ", "Hi, ", "Hi! ", "Hello! ", "Hey, "]) + ask[0].lower() + ask[1:]
-    elif r < 0.82:
+    elif r < 0.60:
+        return mash(rng), UNCLEAR
+    elif r < 0.65:
+        return fill(rng, rng.choice(STATEMENTS)) + rng.choice([".", ".", ""]), GIVEN
+    elif r < 0.83:
         ask, answer = fill(rng, rng.choice(UNABLE_ASKS)), UNABLE
         if rng.random() < 0.2:
             ask = "Please " + ask[0].lower() + ask[1:]

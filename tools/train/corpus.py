@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 
 import chatter
-from world import FILLER, GROUP_WEIGHTS, GROUPS, Lists, Relation
+from world import CLOSING, FILLER, GROUP_WEIGHTS, GROUPS, OPENING, Lists, Relation
 
 BEGIN, END, PAD = "<|begin|>", "<|end|>", "<|pad|>"
 SYSTEM, USER, ASSISTANT = "<|system|>", "<|user|>", "<|assistant|>"
@@ -34,6 +34,7 @@ class Fact:
     value: str
     noun: str = ""
     sentence: str = ""
+    told: str = ""  # the bare statement, as filled in from its template
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Sample:
 
 def sentence(text: str) -> str:
     """Capital letter, 'an' before vowels, full stop."""
-    text = re.sub(r"\b([Aa]) (?=[aeiouAEIOU])", r"\1n ", text)
+    text = re.sub(r"\b([Aa]) (?=[aeiou])", r"\1n ", text)
     text = text[0].upper() + text[1:]
     return text if text[-1] in ".?!" else text + "."
 
@@ -90,6 +91,8 @@ class World:
     def __init__(self, seed: int, heldout: bool = False):
         self.rng = random.Random(seed)
         self.lists = Lists(self.rng, heldout)
+        self.skip: set[str] = set()  # keys of relations that are not used
+        self.invented = [0.15, 0.4, 0.4, 0.8]  # shares of invented names, one drawn per sample
 
     # ---- documents -------------------------------------------------------
 
@@ -123,6 +126,9 @@ class World:
             nouns: set[str] = set()
             for _ in range(k):
                 relation = rng.choice(relations)
+                if relation.key in self.skip:
+                    tries += 1
+                    continue
                 if relation.noun is None and any(f.relation is relation and f.entity == entity for f in out):
                     continue
                 fact = Fact(relation, entity, getattr(lists, relation.value)())
@@ -140,9 +146,27 @@ class World:
                         people.append(fact.value)
                     else:
                         used.update(fact.value.split())
-                fact.sentence = sentence(fill(relation.tells[0] if rng.random() < 0.4 else rng.choice(relation.tells), fact))
+                fact.told = fill(relation.tells[0] if rng.random() < 0.4 else rng.choice(relation.tells), fact)
+                last = out[-1] if out else None
+                start = entity + " "
+                if last and last.entity == entity and fact.told.startswith(start) and last.told.startswith(start) and rng.random() < 0.3:
+                    # two statements about the same entity in one sentence
+                    last.sentence = fact.sentence = sentence(f"{last.told} and {fact.told[len(start):]}")
+                    last.told = fact.told = ""
+                else:
+                    fact.sentence = sentence(self.dress(fact.told))
                 out.append(fact)
         return out
+
+    def dress(self, told: str) -> str:
+        """Now and then put a phrase before or behind a statement."""
+        r = self.rng.random()
+        if r < 0.05:
+            opening = self.rng.choice(OPENING)
+            return f"{opening}{'' if opening.endswith('that') or self.rng.random() < 0.5 else ','} {told}"
+        if r < 0.10:
+            return f"{told}, {self.rng.choice(CLOSING)}"
+        return told
 
     def document(self, facts: list[Fact]) -> str:
         """Lay the facts out as text."""
@@ -155,6 +179,8 @@ class World:
         gap = rng.choice(["\n", "\n\n"])
         out = ""
         for fact in facts:
+            if fact.sentence in out:
+                continue  # a sentence that tells two facts
             for text in ([rng.choice(FILLER)] if rng.random() < filler else []) + [fact.sentence]:
                 out += ("" if not out else gap if rng.random() < paragraph else " ") + text
         if rng.random() < 0.06 and len(out) > 200:  # a window may begin in the middle of a sentence
@@ -175,6 +201,8 @@ class World:
                 asks, answer = relation.inverse
                 return Turn(sentence(fill(rng.choice(asks), fact)), sentence(fill(answer, fact)), fact.entity)
         ask = relation.asks[0] if rng.random() < 0.3 else rng.choice(relation.asks)
+        if rng.random() < 0.03:
+            ask = rng.choice(["please tell me, ", "tell me, ", "say, ", "according to the text, ", "I would like to know: "]) + ask
         return Turn(sentence(fill(ask, fact)), sentence(fill(relation.answer, fact)), fact.value)
 
     def missing(self, facts: list[Fact], document: str) -> Turn:
@@ -205,7 +233,7 @@ class World:
             return None
         mine.sort(key=lambda f: document.find(f.sentence))
         ask = rng.choice(["Tell me about {e}.", "What does the text say about {e}?", "What do you know about {e}?", "Tell me everything about {e}."])
-        answer = " ".join(f.sentence for f in mine)
+        answer = " ".join(dict.fromkeys(f.sentence for f in mine))
         return Turn(ask.replace("{e}", entity), answer, answer)
 
     def recite(self, document: str) -> Turn:
@@ -229,11 +257,11 @@ class World:
         for fact in rng.sample(facts, min(len(facts), most)):
             r = rng.random()
             turn = None
-            if r < 0.07:
+            if r < 0.09:
                 turn = self.missing(facts, document)
-            elif r < 0.10:
+            elif r < 0.12:
                 turn = self.about(facts, document)
-            elif r < 0.115 and len(document) < 900:
+            elif r < 0.135 and len(document) < 900:
                 turn = self.recite(document)
             out.append(turn or self.question(fact, document) or self.missing(facts, document))
         return out
@@ -267,10 +295,13 @@ class World:
             sample.add(f"{SYSTEM}\n{system}{END}\n")
         given = home < 0.12 or not document
         late = rng.random() < 0.15
+        if not given and rng.random() < 0.07:  # the text comes alone, the questions later
+            self.say(sample, document, Turn("", chatter.GIVEN))
+            given = True
         for i, turn in enumerate(turns):
             if rng.random() < (0.5 if late and i == 0 else 0.06):
                 ask, answer = chatter.small_talk(rng)
-                if not given or answer not in (chatter.NO_TEXT,):
+                if not given or answer not in (chatter.NO_TEXT, chatter.GIVEN):
                     self.say(sample, ask, Turn(ask, answer))
             ask = turn.ask
             r = rng.random()
@@ -298,7 +329,7 @@ class World:
             self.say(sample, ask, turn)
         if rng.random() < 0.1:
             ask, answer = chatter.small_talk(rng)
-            if answer != chatter.NO_TEXT:
+            if answer not in (chatter.NO_TEXT, chatter.GIVEN):
                 self.say(sample, ask, Turn(ask, answer))
 
     def say(self, sample: Sample, ask: str, turn: Turn) -> None:
@@ -308,11 +339,11 @@ class World:
         sample.add(END, ANSWER)
         sample.add("\n")
 
-    def sample(self, chars: int, chat_share: float = 0.4, talk_share: float = 0.05) -> Sample:
+    def sample(self, chars: int, chat_share: float = 0.4, talk_share: float = 0.2) -> Sample:
         """One training sample of about ``chars`` characters."""
         rng = self.rng
         out = Sample()
-        self.lists.invented = rng.choice([0.15, 0.4, 0.4, 0.8])
+        self.lists.invented = rng.choice(self.invented)
         if rng.random() < talk_share:
             self.talk(out)
             return out
@@ -334,8 +365,9 @@ class World:
         rng = self.rng
         turns = []
         for _ in range(rng.choice([1, 1, 2, 3, 5])):
-            if rng.random() < 0.12:
-                fact = self.facts(1, 1.0)[0]
+            facts = self.facts(1, 1.0) if rng.random() < 0.12 else []
+            if facts:
+                fact = facts[0]
                 turns.append(Turn(sentence(fill(rng.choice(fact.relation.asks), fact)), chatter.NO_TEXT))
             else:
                 turns.append(Turn(*chatter.small_talk(rng)))

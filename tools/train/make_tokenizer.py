@@ -18,6 +18,8 @@ VOCAB = 1024
 def texts(count: int = 12000, seed: int = 4242):
     """Samples of many lengths, without the special tokens."""
     world = World(seed)
+    world.invented = [0.0, 0.1]
+    world.skip = {"nonsense", "nonsense2"}
     for i in range(count):
         text = world.sample(world.rng.choice([200, 600, 1500]), talk_share=0.12).text
         for special in SPECIALS:

@@ -28,7 +28,8 @@ Hilda, Hugo, Ida, Igor, Ines, Inga, Irma, Isak, Ivan, Ivy, Jakob, Jana, Jonas, J
 Klara, Knut, Lars, Laura, Lea, Lena, Leo, Lidia, Linus, Lotta, Lucas, Magda, Malte, Marek, Maria, Marta, Max, Mia,
 Milo, Mina, Moritz, Nadia, Nils, Nina, Nora, Olaf, Olga, Oskar, Otto, Paul, Paula, Petra, Pia, Rasmus, Rita, Robert,
 Rosa, Rudi, Runa, Sara, Sigrid, Silas, Simon, Sofia, Sonja, Stina, Sven, Tage, Tea, Thea, Theo, Tilda, Tomas, Tora,
-Ulla, Valter, Vera, Viktor, Viola, Vivi, Walter, Wanda, Wilma, Yann, Ylva, Zita""")
+Ulla, Valter, Vera, Viktor, Viola, Vivi, Walter, Wanda, Wilma, Yann, Ylva, Zita,
+Alice, Bob, Anna, Peter, Tom, John, Mary, Emma, Noah, David, Lisa, Sam""")
 
 LAST = words("""Ahlberg, Amsel, Anker, Bakker, Berg, Bloom, Borg, Brandt, Brook, Carver, Clay, Cole, Dahl, Decker, Drake,
 Dune, Eckert, Elm, Falk, Farrow, Fisk, Fjord, Flint, Frost, Gale, Garland, Graf, Grove, Haas, Hale, Hart, Hazel, Heller,
@@ -55,6 +56,7 @@ Ashwick, Longshore, Fairhaven, Blackwater, Silver Bay, Northmouth, Kelpwick, Gul
 STREET = words("""Rope, Mill, Chapel, Harbour, Market, Fish, Salt, Anchor, Bell, Garden, Church, Bridge, Castle, Sand, Well, Sail,
 Tar, Net, Lamp, School, Station, Water, Wind, Orchard, Baker, Cooper, Tanner, Rose, Linden, Birch, Elder, Quay""")
 STREET_KIND = words("Street, Lane, Road, Alley, Square, Hill, Row")
+FAR = words("France, Germany, Spain, Italy, Japan, China, England, Norway, Sweden, Denmark, Paris, Berlin, London, Rome, Tokyo, Hamburg, Vienna, Madrid, Oslo, Lisbon, Dublin, Canada, India, Egypt")
 DOG = words("""Bosun, Biscuit, Barnacle, Rusty, Patch, Pepper, Skipper, Bramble, Button, Captain, Cinder, Digger, Fudge, Ginger,
 Hazelnut, Jet, Kipper, Mustard, Nipper, Noodle, Pickle, Pirate, Rascal, Rocket, Sailor, Scout, Shadow, Smoky, Snow, Socks,
 Sparky, Spot, Tar, Teddy, Toffee, Topsy, Turnip, Waffle, Whisky, Ziggy, Bella, Cleo, Daisy, Lulu, Molly, Poppy, Tilly""")
@@ -110,6 +112,12 @@ The harbour was quiet at noon., A cart rolled over the stones., The mail came la
 It was an ordinary week., The sea was calm., Two men were mending a net., Somebody was singing on the quay.,
 That is how it has always been., The rain had just stopped., A cat slept on a coil of rope., The coffee was hot and strong.""")
 
+OPENING = words("""Everybody knows that, In those days, As far as I know, They say that, It is true that, At the moment, This year, In summer,
+In winter, According to the harbour book, Since last year, As always, By the way, People say that, It is well known that,
+On the notice board it says that, Strangely enough, As you can read in the paper, Now, Of course""")
+CLOSING = words("""as everybody knows, they say, as always, if the book is right, at least in summer, which surprises many, for once,
+and nobody minds, and that is a good thing, since last winter, as the harbour book says, by the way""")
+
 ONSET = words("b, br, c, ch, d, dr, f, fl, g, gr, h, j, k, kl, l, m, n, p, pr, r, s, sh, sk, sl, st, t, th, tr, v, w, y, z")
 VOWEL = words("a, e, i, o, u, a, e, i, o, ai, ea, ee, oo, ou, ia")
 CODA = words("b, d, f, g, k, l, ld, lm, m, n, nd, nk, ng, p, r, rd, rk, rn, s, sk, st, t, th, v, x, z") + [""] * 14
@@ -163,6 +171,10 @@ class Lists:
 
     def street(self) -> str:
         return f"{self.name(STREET)} {self.some(STREET_KIND)}"
+
+    def home(self) -> str:
+        r = self.rng.random()
+        return self.street() if r < 0.6 else self.town() if r < 0.85 else self.some(FAR)
 
     def dog(self) -> str:
         return self.name(DOG, 1, 2)
@@ -355,14 +367,22 @@ RELATIONS = [
       "the crossing with {e} takes {v} / {e} needs {v} for the crossing",
       "how long does the crossing with {e} take? / how long does {e} need for the crossing?",
       "the crossing with {e} takes {v}."),
+    R("boatthing", "boat", "colour",
+      "the {n} of {e} is {v} / {e} has a {v} {n}",
+      "what colour is the {n} of {e}? / what is the colour of the {n} of {e}?",
+      "the {n} of {e} is {v}.", noun=lambda L: L.some(THING)),
+    R("boatrole", "boat", "person",
+      "the {n} of {e} is {v} / {v} is the {n} of {e}",
+      "who is the {n} of {e}? / what is the name of the {n} of {e}?",
+      "the {n} of {e} is {v}.", noun=lambda L: L.some(["stoker", "pilot", "doctor", "helmsman", "purser", "ship's boy", "second mate", "carpenter", "painter", "diver"])),
     # people
     R("job", "person", "job",
       "{e} works as a {v} / {e} is a {v} / the job of {e} is {v} / {e} earns money as a {v}",
       "what is the job of {e}? / what does {e} work as? / what does {e} do for a living? / what is {e}'s job?",
       "{e} works as a {v}.", ("who works as a {v}? / who is a {v}?", "the {v} is {e}.")),
-    R("lives", "person", "street",
+    R("lives", "person", "home",
       "{e} lives in {v} / the home of {e} is in {v} / {e} has a house in {v}",
-      "where does {e} live? / in which street does {e} live? / what is the address of {e}?",
+      "where does {e} live? / where does {e} live? / what is the address of {e}?",
       "{e} lives in {v}.", ("who lives in {v}?", "the person who lives in {v} is {e}.")),
     R("born", "person", "town",
       "{e} was born in {v} / {e} comes from {v} / {e} grew up in {v}",
@@ -424,6 +444,22 @@ RELATIONS = [
       "{e} paid {v} / {e} paid {v} at the counter",
       "how much did {e} pay? / what did {e} pay?",
       "{e} paid {v}."),
+    R("went", "person", "place",
+      "{e} went to {v} / {e} walked to {v}",
+      "where did {e} go? / where did {e} walk?",
+      "{e} went to {v}."),
+    R("favcolour", "person", "colour",
+      "the favourite colour of {e} is {v} / {e} likes the colour {v}",
+      "what is the favourite colour of {e}? / which colour does {e} like?",
+      "the favourite colour of {e} is {v}."),
+    R("petname", "person", "dog",
+      "{e} has a {n} called {v} / the {n} of {e} is called {v} / {e}'s {n} is called {v}",
+      "what is the {n} of {e} called? / what is the name of the {n} of {e}? / what is {e}'s {n} called?",
+      "the {n} of {e} is called {v}.", noun=lambda L: L.some(ANIMAL)),
+    R("hascount", "person", "number",
+      "{e} has {v} {n} / {e} owns {v} {n}",
+      "how many {n} does {e} have? / how many {n} does {e} own?",
+      "{e} has {v} {n}.", noun=lambda L: L.some([g for g in GOODS if g.endswith("s")])),
     # places
     R("keeper", "place", "person",
       "the owner of {e} is {v} / {e} is run by {v} / {e} belongs to {v} / {v} runs {e}",
@@ -502,6 +538,10 @@ RELATIONS = [
       "the mayor of {e} is {v} / {v} is the mayor of {e} / the mayor of {e} is called {v}",
       "who is the mayor of {e}? / what is the name of the mayor of {e}?",
       "the mayor of {e} is {v}."),
+    R("townrole", "town", "person",
+      "the {n} of {e} is {v} / {v} is the {n} of {e}",
+      "who is the {n} of {e}? / what is the name of the {n} of {e}?",
+      "the {n} of {e} is {v}.", noun=lambda L: L.some(JOB)),
     R("townfamous", "town", "goods",
       "{e} is known for {v} / the people of {e} trade in {v}",
       "what is {e} known for? / what do the people of {e} trade in?",
@@ -603,4 +643,4 @@ GROUPS: dict[str, list[Relation]] = {}
 for _r in RELATIONS:
     GROUPS.setdefault(_r.group, []).append(_r)
 
-GROUP_WEIGHTS = {"boat": 5.0, "person": 5.0, "place": 2.5, "dog": 1.0, "town": 1.0, "pier": 1.0, "day": 1.0, "event": 1.2, "hidden": 0.8, "nonsensename": 0.6}
+GROUP_WEIGHTS = {"boat": 5.0, "person": 5.0, "place": 2.5, "dog": 1.0, "town": 1.0, "pier": 1.2, "day": 1.6, "event": 1.2, "hidden": 0.8, "nonsensename": 0.6}

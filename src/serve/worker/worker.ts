@@ -188,7 +188,9 @@ export class KvWorker implements AsyncDisposable {
       const decoded = await this.engine.decode(job, (index, token) => listener.token(index, token), signal)
       return {
         ...decoded,
-        ...(evidence === undefined ? {} : { evidence: { ...evidence, logits: [...decoded.logits], tokens: [...decoded.drawn] } }),
+        ...(evidence === undefined
+          ? {}
+          : { evidence: { ...evidence, logits: [...decoded.logits], tokens: [...decoded.drawn] } }),
       }
     } finally {
       this.#release(blocks)

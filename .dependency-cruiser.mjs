@@ -1,0 +1,88 @@
+/** Bytes flow out, imports point in. Each arrow that is forbidden says why. */
+const tests = "([.]test([.]kit)?|contract|support-for-tests)[.]ts$"
+const pure = "^src/(errors|kv|topology|plan|wire)/"
+const entries = "^src/(cli|demo|bench|serve|doctor|deploy)/"
+
+export default {
+  forbidden: [
+    {
+      name: "no-circles",
+      comment: "Two files that need each other are one thought, or a third is missing.",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
+    {
+      name: "pure-rooms-stay-pure",
+      comment: "plan and its kin are arithmetic. Pass them values; agent does the talking.",
+      severity: "error",
+      from: { path: pure, pathNot: tests },
+      to: { pathNot: pure },
+    },
+    {
+      name: "agent-knows-only-the-interface",
+      comment: "Entries choose a fabric. The engine never asks which one it got.",
+      severity: "error",
+      from: { path: "^src/(memory|agent|verify)/", pathNot: tests },
+      to: { path: "^src/(os|transport/[^/]+)/" },
+    },
+    {
+      name: "state-does-not-know-its-entries",
+      comment: "What is below an entry can be used without it.",
+      severity: "error",
+      from: { path: "^src/(memory|agent|verify|transport|os|engine|metrics|terminal)/", pathNot: tests },
+      to: { path: entries },
+    },
+    {
+      name: "transports-are-strangers",
+      comment: "What two fabrics share moves up to transport/.",
+      severity: "error",
+      from: { path: "^src/transport/([^/]+)/" },
+      to: { path: "^src/transport/[^/]+/", pathNot: "^src/transport/$1/" },
+    },
+    {
+      name: "the-edge-knows-interfaces-only",
+      comment: "os/ returns plain data and implements interfaces; it runs nothing of the rooms above it.",
+      severity: "error",
+      from: { path: "^src/os/", pathNot: tests },
+      to: {
+        path: "^src/",
+        pathNot: "^src/(os|errors)/|^src/(agent/control-network|memory/host-memory)[.]ts$",
+      },
+    },
+    {
+      name: "ffi-has-one-room",
+      comment: "A wrong address is a crash. Only os/ makes addresses.",
+      severity: "error",
+      from: { pathNot: "^src/os/" },
+      to: { path: "node_modules/koffi" },
+    },
+    {
+      name: "an-engine-is-arithmetic",
+      comment: "A model runner reads files and computes. It moves nothing and talks to nobody.",
+      severity: "error",
+      from: { path: "^src/engine/", pathNot: tests },
+      to: { path: "^src/", pathNot: "^src/(engine|errors|kv)/" },
+    },
+    {
+      name: "nothing-ships-what-tests-need",
+      comment: "Development dependencies are not there for whoever installs the package.",
+      severity: "error",
+      from: { path: "^src/", pathNot: tests },
+      to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown"] },
+    },
+    {
+      name: "everything-resolves",
+      comment: "An import that is not found was not checked by any of these rules.",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    parser: "swc",
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default"] },
+  },
+}
