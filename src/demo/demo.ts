@@ -9,7 +9,7 @@ import { type Cluster, type ClusterEvent, startCluster } from "../serve/cluster.
 import { bearerOf, readSecret } from "../serve/secret.ts"
 import type { Progress } from "../terminal/progress.ts"
 import { harmless, type Style } from "../terminal/style.ts"
-import type { FaultRequest } from "../verify/faults.ts"
+import { type FaultRequest, type Planting, placeFault } from "../verify/faults.ts"
 import { type Answer, ask } from "./ask.ts"
 import { type Comparison, compare, placeText } from "./compare.ts"
 import { type DemoPrompt, defaultPrompts, ownPrompt } from "./prompts.ts"
@@ -51,6 +51,8 @@ export interface DemoResult {
   readonly error?: string
   readonly record: Omit<Answer["record"], "evidence">
   readonly comparison: Comparison
+  /** Where the fault that was asked for went, or why it could not. */
+  readonly planting?: Planting
 }
 
 /** The document that `--json` prints. */
@@ -98,6 +100,7 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     tellProcesses(cluster, output)
     const bearer = bearerOf(readSecret(secretFile))
     const results = await judge(prompts, { ...options, model }, cluster, bearer, output)
+    checkPlanted(options.inject, results)
     const report = reportOf(results, options, cluster, basename(model))
     output.write(`\n${verdictLine(report, output.style)}\n`)
     if (options.serve && !options.interrupted.aborted) await serveUntilInterrupted(cluster, options, output)
@@ -148,12 +151,21 @@ async function judge(
     const comparison = compare(answer.record.evidence ?? {}, computed)
     output.progress.end()
     output.write(`  ${comparisonLine(i, prompt, comparison, output.style)}\n`)
-    results.push(resultOf(prompt, answer, comparison))
+    const planting =
+      options.inject === undefined
+        ? undefined
+        : placeFault(reference.layout, prompt.tokens.length, options.inject.request)
+    results.push(resultOf(prompt, answer, comparison, planting))
   }
   return results
 }
 
-function resultOf(prompt: DemoPrompt, answer: Answer, comparison: Comparison): DemoResult {
+function resultOf(
+  prompt: DemoPrompt,
+  answer: Answer,
+  comparison: Comparison,
+  planting: Planting | undefined,
+): DemoResult {
   const { evidence: _, ...record } = answer.record
   return {
     title: prompt.title,
@@ -164,7 +176,19 @@ function resultOf(prompt: DemoPrompt, answer: Answer, comparison: Comparison): D
     ...(answer.error === undefined ? {} : { error: answer.error }),
     record,
     comparison,
+    ...(planting === undefined ? {} : { planting }),
   }
+}
+
+/** A fault that fits no prompt was never planted: "identical" would then be no answer to what was asked. */
+function checkPlanted(inject: DemoOptions["inject"], results: readonly DemoResult[]): void {
+  if (inject === undefined || results.some(({ planting }) => planting?.possible === true)) return
+  const last = results.at(-1)?.planting
+  throw new KvError("KV_USAGE", {
+    what: `the fault ${inject.text} fits none of the ${results.length} prompts`,
+    ...(last?.possible === false ? { why: last.why } : {}),
+    next: "choose another place, or a longer prompt",
+  })
 }
 
 function reportOf(

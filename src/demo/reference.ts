@@ -1,5 +1,5 @@
 import type { EngineCounters } from "../engine/engine.ts"
-import { blocksFor, wholeModelLayout } from "../kv/kv-layout.ts"
+import { blocksFor, type KvLayout, wholeModelLayout } from "../kv/kv-layout.ts"
 import { KvPool } from "../memory/kv-pool.ts"
 import { hostMemory } from "../os/host-memory.ts"
 import { EngineThread } from "../serve/engine-thread/engine-thread.ts"
@@ -36,6 +36,10 @@ export class ReferenceRunner implements AsyncDisposable {
 
   get counters(): Readonly<EngineCounters> {
     return this.#engine.counters
+  }
+
+  get layout(): KvLayout {
+    return this.#pool.layout
   }
 
   /** Computes prompt and answer, with the sampling that the served request had. */

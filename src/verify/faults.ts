@@ -1,5 +1,6 @@
+import { unreachable } from "../errors/assert.ts"
 import { KvError } from "../errors/kv-error.ts"
-import { blocksFor, kvStrides, tokensInBlock } from "../kv/kv-layout.ts"
+import { blocksFor, type KvLayout, kvStrides, tokensInBlock } from "../kv/kv-layout.ts"
 import { planes, rowBytes, rowOffset } from "../kv/kv-rows.ts"
 import type { StoredSequence } from "./fingerprint.ts"
 
@@ -29,10 +30,10 @@ export interface FaultRequest extends FaultPlace {
   readonly fault: Fault
 }
 
-/** What came of a planting; a sequence can be too short for a fault. */
-export type Planted =
-  | { readonly planted: true; readonly layer: number; readonly block: number }
-  | { readonly planted: false; readonly why: string }
+/** Where a fault goes in a sequence; one can be too short for it. */
+export type Planting =
+  | { readonly possible: true; readonly layer: number; readonly block: number }
+  | { readonly possible: false; readonly why: string }
 
 /** Reads `FAULT[:layer[,block[,head]]]`. @throws KvError KV_USAGE with the list of faults. */
 export function parseFault(text: string): FaultRequest {
@@ -55,52 +56,80 @@ export function parseFault(text: string): FaultRequest {
   }
 }
 
+/** Where a fault would go: the first (layer, block) that it damages, or why it cannot. */
+export function placeFault(layout: KvLayout, tokens: number, request: FaultRequest): Planting {
+  const positions = blocksFor(tokens, layout.blockTokens)
+  const full = Math.floor(tokens / layout.blockTokens)
+  const { layers } = layout.shape
+  const layer = request.layer ?? Math.floor(layers / 2)
+  const block = request.block ?? Math.max(0, Math.floor((Math.max(full, 1) - 1) / 2))
+  if (layer >= layers) return no(`there is no layer ${layer}: the model has ${layers}, counted from 0`)
+  if (block >= positions)
+    return no(`there is no block ${block}: ${tokens} tokens have ${positions}, counted from 0`)
+  if ((request.head ?? 0) >= layout.heads) {
+    return no(`there is no head ${request.head}: the model has ${layout.heads}, counted from 0`)
+  }
+  switch (request.fault) {
+    case "last-row-missing":
+      return { possible: true, layer, block: positions - 1 }
+    case "heads-swapped":
+      return layout.heads < 2 ? no("the model has one key/value head") : { possible: true, layer, block }
+    case "blocks-exchanged":
+      if (full < 2) return no(`${tokens} tokens have ${full} full blocks, and two are exchanged`)
+      return { possible: true, layer, block: Math.min(block, full - 2) }
+    case "layers-shifted":
+      return layers < 2 ? no("the model has one layer") : { possible: true, layer: 1, block: 0 }
+    default:
+      return { possible: true, layer, block }
+  }
+}
+
 /**
- * Damages a stored sequence in its pool.
+ * Damages a stored sequence in its pool, where `placeFault` says.
  *
  * @param stale a block of the same pool that holds another request's rows; only `stale-block` needs it.
  */
-export function plantFault(sequence: StoredSequence, request: FaultRequest, stale?: number): Planted {
+export function plantFault(sequence: StoredSequence, request: FaultRequest, stale?: number): Planting {
   const { layout, tokens } = sequence
-  const positions = blocksFor(tokens, layout.blockTokens)
-  const full = Math.floor(tokens / layout.blockTokens)
-  const layer = request.layer ?? Math.floor(layout.shape.layers / 2)
-  const block = request.block ?? Math.max(0, Math.floor((Math.max(full, 1) - 1) / 2))
-  if (layer >= layout.shape.layers) return no(`layer ${layer}: the model has ${layout.shape.layers} layers`)
-  if (block >= positions) return no(`block ${block}: the prompt has ${positions} blocks`)
-  if ((request.head ?? 0) >= layout.heads)
-    return no(`head ${request.head}: the model has ${layout.heads} heads`)
+  const place = placeFault(layout, tokens, request)
+  if (!place.possible) return place
+  const { layer, block } = place
   const damage = new Damage(sequence, layer)
   const heads = request.head === undefined ? allHeads(layout.heads) : [request.head]
-
-  if (request.fault === "kv-swapped") damage.swapPlanes(block, heads)
-  else if (request.fault === "block-zeroed") damage.zero(block, heads, 0)
-  else if (request.fault === "float-off") damage.addToFirst(block, request.head ?? 0, 1e-3)
-  else if (request.fault === "last-row-missing") {
-    const slot = tokensInBlock(positions - 1, tokens, layout.blockTokens) - 1
-    damage.zero(positions - 1, heads, slot)
-    return { planted: true, layer, block: positions - 1 }
-  } else if (request.fault === "heads-swapped") {
-    const head = request.head ?? 0
-    if (layout.heads < 2) return no("the model has one key/value head")
-    damage.swapHeads(block, head, (head + 1) % layout.heads)
-  } else if (request.fault === "blocks-exchanged") {
-    if (full < 2) return no(`the prompt has ${full} full blocks, and two are exchanged`)
-    const first = Math.min(block, full - 2)
-    damage.exchange(first, first + 1, heads)
-    return { planted: true, layer, block: first }
-  } else if (request.fault === "stale-block") {
-    if (stale === undefined) return no("no other request has left a block in this pool yet")
-    damage.copyFrom(stale, block, heads)
-  } else {
-    if (layout.shape.layers < 2) return no("the model has one layer")
-    for (let at = layout.shape.layers - 1; at > 0; at--) new Damage(sequence, at).copyLayer(at - 1)
-    return { planted: true, layer: 1, block: 0 }
+  const first = request.head ?? 0
+  switch (request.fault) {
+    case "kv-swapped":
+      damage.swapPlanes(block, heads)
+      break
+    case "block-zeroed":
+      damage.zero(block, heads, 0)
+      break
+    case "float-off":
+      damage.addToFirst(block, first, 1e-3)
+      break
+    case "last-row-missing":
+      damage.zero(block, heads, tokensInBlock(block, tokens, layout.blockTokens) - 1)
+      break
+    case "heads-swapped":
+      damage.swapHeads(block, first, (first + 1) % layout.heads)
+      break
+    case "blocks-exchanged":
+      damage.exchange(block, block + 1, heads)
+      break
+    case "stale-block":
+      if (stale === undefined) return no("no other request has left a block in this pool yet")
+      damage.copyFrom(stale, block, heads)
+      break
+    case "layers-shifted":
+      for (let at = layout.shape.layers - 1; at > 0; at--) new Damage(sequence, at).copyLayer(at - 1)
+      break
+    default:
+      unreachable(request.fault, "a fault without damage")
   }
-  return { planted: true, layer, block }
+  return place
 }
 
-const no = (why: string): Planted => ({ planted: false, why })
+const no = (why: string): Planting => ({ possible: false, why })
 const allHeads = (count: number): number[] => Array.from({ length: count }, (_, head) => head)
 
 /** Row by row changes of one layer of a sequence. Speed does not matter here. */
