@@ -104,7 +104,11 @@ export const decodeEventSchema = z.discriminatedUnion("event", [
     promptTokensComputed: uint,
     evidence: evidenceSchema.optional(),
   }),
-  z.strictObject({ event: z.literal("error"), error: z.looseObject({ code: z.string(), what: z.string() }) }),
+  /** A transfer that failed brings its `receipt`, and, where evidence was asked for, hashes of what arrived. */
+  z.strictObject({
+    event: z.literal("error"),
+    error: z.looseObject({ code: z.string(), what: z.string(), evidence: evidenceSchema.optional() }),
+  }),
 ])
 export type DecodeEvent = z.infer<typeof decodeEventSchema>
 

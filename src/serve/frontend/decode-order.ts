@@ -1,6 +1,6 @@
 import type { TransferReceipt } from "../../agent/receipt.ts"
 import { KvError } from "../../errors/kv-error.ts"
-import type { DecodeEvent } from "../protocol.ts"
+import type { DecodeEvent, Evidence } from "../protocol.ts"
 import { transferReceiptFrom } from "./transfer-receipt.ts"
 
 type EndEvent = Extract<DecodeEvent, { event: "end" }>
@@ -17,7 +17,7 @@ export interface DecodeExpectation {
 export type OrderedEvent =
   | { readonly kind: "transferred"; readonly receipt: TransferReceipt }
   /** The receipt of a transfer that failed, when the worker's error brought one. */
-  | { readonly kind: "failed"; readonly receipt: TransferReceipt }
+  | { readonly kind: "failed"; readonly receipt: TransferReceipt; readonly evidence?: Evidence }
   | { readonly kind: "token"; readonly token: number }
   | { readonly kind: "end"; readonly end: EndEvent }
 

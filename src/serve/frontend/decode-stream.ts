@@ -61,7 +61,10 @@ function readEvents(
     }
     if (event.event === "error") {
       const receipt = transferReceiptFrom(event.error["receipt"])
-      if (receipt !== undefined) events.push({ kind: "failed", receipt })
+      const { evidence } = event.error
+      if (receipt !== undefined) {
+        events.push({ kind: "failed", receipt, ...(evidence === undefined ? {} : { evidence }) })
+      }
       return { events, failure: workerRefused(worker, event.error) }
     }
     try {

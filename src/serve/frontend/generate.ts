@@ -192,7 +192,8 @@ async function follow(
     const pieces: string[] = []
     for (const event of events) {
       if (event.kind === "transferred") sink.open()
-      if (event.kind === "transferred" || event.kind === "failed") log.transferred(event.receipt)
+      if (event.kind === "transferred") log.transferred(event.receipt)
+      if (event.kind === "failed") log.failed(event.receipt, event.evidence)
       if (event.kind === "token") {
         log.token()
         pieces.push(text.push(event.token))

@@ -20,6 +20,7 @@ export class GenerationLog {
   #prefill: { worker: Worker; answer: PrefillAnswer } | undefined
   #decode: Worker | undefined
   #transfer: TransferReceipt | undefined
+  #arrived: Evidence | undefined
   #end: EndEvent | undefined
 
   constructor(
@@ -59,6 +60,12 @@ export class GenerationLog {
   transferred(receipt: TransferReceipt): void {
     this.#transfer = receipt
     this.#metrics.transferred(receipt)
+  }
+
+  /** The transfer failed; what had arrived by then is evidence too. */
+  failed(receipt: TransferReceipt, evidence: Evidence | undefined): void {
+    this.transferred(receipt)
+    this.#arrived = evidence
   }
 
   /** A token arrived. */
@@ -133,7 +140,7 @@ export class GenerationLog {
   #evidence(): { evidence: { prefill?: Evidence; decode?: Evidence } } | Record<string, never> {
     if (!this.#job.evidence) return {}
     const prefill = this.#prefill?.answer.evidence
-    const decode = this.#end?.evidence
+    const decode = this.#end?.evidence ?? this.#arrived
     return {
       evidence: {
         ...(prefill === undefined ? {} : { prefill }),

@@ -115,8 +115,15 @@ export async function serveWorker(
       const error = asKvError(thrown, "KV_INTERNAL", "a decode failed by a mistake of ours")
       if (error.code !== "KV_CANCELLED") metrics.failed(error.code)
       if (error instanceof TransferFailed) metrics.transferred(error.receipt)
-      const receipt = error instanceof TransferFailed ? { receipt: { ...error.receipt } } : {}
-      send({ event: "error", error: { ...error.toJSON(), ...receipt } })
+      const { receipt, evidence } = error instanceof TransferFailed ? error : {}
+      send({
+        event: "error",
+        error: {
+          ...error.toJSON(),
+          ...(receipt === undefined ? {} : { receipt }),
+          ...(evidence === undefined ? {} : { evidence }),
+        },
+      })
     }
     response.end()
   }

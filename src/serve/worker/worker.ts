@@ -3,7 +3,7 @@ import { lookup } from "node:dns/promises"
 import { networkInterfaces } from "node:os"
 import { type Agent, openAgent } from "../../agent/agent.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../../agent/receipt.ts"
-import { KvError } from "../../errors/kv-error.ts"
+import { KvError, type KvErrorRecord } from "../../errors/kv-error.ts"
 import { blocksFor, type KvLayout, type KvOrder, wholeModelLayout } from "../../kv/kv-layout.ts"
 import { KvPool } from "../../memory/kv-pool.ts"
 import { monotonicClock } from "../../os/clock.ts"
@@ -59,17 +59,15 @@ export interface DecodeOutcome extends Decoded {
   readonly evidence?: Evidence
 }
 
-/** The evidence of a transfer that failed travels with its error. */
+/** A transfer that did not end delivered: its receipt, and what had arrived where evidence was asked for. */
 export class TransferFailed extends KvError {
   readonly receipt: TransferReceipt
+  readonly evidence: Evidence | undefined
 
-  constructor(error: KvError, receipt: TransferReceipt) {
-    super(error.code, {
-      what: error.what,
-      ...(error.why === undefined ? {} : { why: error.why }),
-      ...(error.next === undefined ? {} : { next: error.next }),
-    })
+  constructor(receipt: TransferReceipt, error: KvErrorRecord, evidence: Evidence | undefined) {
+    super(error.code, error)
     this.receipt = receipt
+    this.evidence = evidence
   }
 }
 
@@ -234,7 +232,10 @@ export class KvWorker implements AsyncDisposable {
     })
     const receipt = await transfer.receipt
     if (receipt.state === "delivered") return receipt
-    throw new TransferFailed(new KvError(receipt.error!.code, receipt.error!), receipt)
+    const differs = request.evidence === true && receipt.integrity.verdict === "different"
+    const arrived = { ...this.#stored, blocks, tokens: request.promptTokens }
+    const evidence = differs ? evidenceOf(arrived, { logits: [], drawn: [] }) : undefined
+    throw new TransferFailed(receipt, receipt.error!, evidence)
   }
 
   #release(blocks: Uint32Array): void {
