@@ -30,17 +30,22 @@ export function wipeTarget(plan: TransferPlan, spans: readonly MemorySpan[]): vo
   }
 }
 
-/** The first word at the target that does not say the place in the source that it should come from. */
-export function firstWrongWord(plan: TransferPlan, spans: readonly MemorySpan[]): WrongWord | undefined {
+/** The first word, at the source or at the target, that does not say the place in the source that it belongs to. */
+export function firstWrongWord(
+  plan: TransferPlan,
+  spans: readonly MemorySpan[],
+  side: "source" | "target",
+): WrongWord | undefined {
+  const { regions, offsets } = columnsOf(plan, side)
   for (let i = 0; i < plan.pieces; i++) {
-    const region = plan.targetRegion[i]!
-    const words = wordsOf(spans, region, plan.targetOffset[i]!, plan.length[i]!)
+    const region = regions[i]!
+    const words = wordsOf(spans, region, offsets[i]!, plan.length[i]!)
     const first = placeWord(spans, plan.sourceRegion[i]!, plan.sourceOffset[i]!)
     for (let word = 0; word < words.length; word++) {
       const expected = (first + word) >>> 0
       const found = words[word]!
       if (found === expected) continue
-      return { piece: i, region, byteOffset: plan.targetOffset[i]! + word * 4, found, expected }
+      return { piece: i, region, byteOffset: offsets[i]! + word * 4, found, expected }
     }
   }
   return undefined
@@ -52,13 +57,18 @@ export function hashOfPieces(
   spans: readonly MemorySpan[],
   side: "source" | "target",
 ): string {
-  const regions = side === "source" ? plan.sourceRegion : plan.targetRegion
-  const offsets = side === "source" ? plan.sourceOffset : plan.targetOffset
+  const { regions, offsets } = columnsOf(plan, side)
   const hashes = new BigUint64Array(plan.pieces)
   for (let i = 0; i < plan.pieces; i++) {
     hashes[i] = fingerprintBytes(spans[regions[i]!]!.view(offsets[i]!, plan.length[i]!))
   }
   return hashText(fingerprintBytes(new Uint8Array(hashes.buffer)))
+}
+
+function columnsOf(plan: TransferPlan, side: "source" | "target") {
+  return side === "source"
+    ? { regions: plan.sourceRegion, offsets: plan.sourceOffset }
+    : { regions: plan.targetRegion, offsets: plan.targetOffset }
 }
 
 /** Both sides have pools of one layout, so a place has the same number on each. */

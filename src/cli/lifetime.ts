@@ -22,7 +22,13 @@ export function untilEnded(options: { readonly leash: boolean }): Promise<void> 
   })
 }
 
+let announced = false
+
+/** True once this process has said that it is ready. */
+export const isAnnounced = (): boolean => announced
+
 /** Tells whoever started this process, in one line of JSON, that it is ready. */
 export function announceReady(facts: Readonly<Record<string, unknown>>): void {
+  announced = true
   process.stdout.write(`${JSON.stringify({ ready: true, pid: process.pid, ...facts })}\n`)
 }

@@ -5,6 +5,7 @@ import { softwareVersion } from "../serve/version.ts"
 import { benchCommand } from "./bench.ts"
 import { demoCommand } from "./demo.ts"
 import { frontendCommand } from "./frontend.ts"
+import { isAnnounced } from "./lifetime.ts"
 import { describeError } from "./report-error.ts"
 import { workerCommand } from "./worker.ts"
 
@@ -51,6 +52,11 @@ function failed(thrown: unknown): number {
     thrown instanceof KvError
       ? thrown
       : asKvError(thrown, "KV_INTERNAL", "kvferry failed by a mistake of its own")
+  // A child on a leash tells its parent, which tells the user: once.
+  if (process.argv.includes("--leash") && !isAnnounced()) {
+    process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`)
+    return error.exitCode
+  }
   if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`)
   process.stderr.write(`${describeError(error)}\n`)
   if (error.code === "KV_INTERNAL" && thrown instanceof Error) process.stderr.write(`${thrown.stack ?? ""}\n`)

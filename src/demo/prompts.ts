@@ -114,7 +114,8 @@ export function ownPrompt(
   maxTokens: number,
 ): DemoPrompt {
   const tokens = [...codec.encode(text)]
-  if (tokens.length === 0) {
+  // A tokeniser may begin even an empty text with a token of its own.
+  if (text === "" || tokens.length === 0) {
     throw new KvError("KV_PROMPT_INVALID", {
       what: "the prompt is empty",
       next: "give it at least one character",
@@ -173,5 +174,16 @@ function firstBadByte(bytes: Uint8Array): number {
       bad = middle
     }
   }
+  // The last bytes of the good part may be a character that was never finished: it begins at the fault.
+  while (good > 0 && !isWhole(bytes.subarray(0, good))) good -= 1
   return good
+}
+
+function isWhole(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+    return true
+  } catch {
+    return false
+  }
 }

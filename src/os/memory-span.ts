@@ -15,15 +15,16 @@ export class Span implements MemorySpan {
   readonly #address: number
   readonly #views = new Map<number, ArrayBuffer>()
   #live = true
+  #viewed = false
 
   constructor(address: number, byteLength: number) {
     this.#address = address
     this.byteLength = byteLength
   }
 
-  /** True once someone holds a view: the pages can then no longer be unmapped. */
+  /** True once someone may hold a view, here or in another thread: the pages can then no longer be unmapped. */
   get viewed(): boolean {
-    return this.#views.size > 0
+    return this.#viewed
   }
 
   addressOf(offset: number, length: number): number {
@@ -46,6 +47,7 @@ export class Span implements MemorySpan {
         next: "take several views, or make the pool's layers smaller (fewer blocks)",
       })
     }
+    this.#viewed = true
     // Whole 1 GiB steps: any wanted range of up to 1 GiB lies in one of these overlapping 2 GiB windows.
     const window = Math.floor(offset / 2 ** 30) * 2 ** 30
     const end = Math.min(this.byteLength, window + viewBytesMax)
@@ -55,7 +57,9 @@ export class Span implements MemorySpan {
   }
 
   share(): SharedSpan {
-    return { address: this.addressOf(0, this.byteLength), byteLength: this.byteLength }
+    const address = this.addressOf(0, this.byteLength)
+    this.#viewed = true
+    return { address, byteLength: this.byteLength }
   }
 
   /** After this every address and view is refused. The memory itself is its owner's. */

@@ -50,18 +50,22 @@ export class Sockets {
     return fd
   }
 
-  /** Starts to connect; the socket turns writable when that has ended, see `connectError`. */
+  /**
+   * Starts to connect; the socket turns writable when that has ended, see `connectError`.
+   * @throws KvError KV_PEER_UNREACHABLE; KV_USAGE when `host` is not a numeric address.
+   */
   connect(host: string, port: number): number {
     const fd = this.#open(host)
-    this.#option(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1)
-    if (libc.connect(fd, this.#scratch.address, this.#address(host, port)) !== 0) {
+    try {
+      this.#option(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1)
+      if (libc.connect(fd, this.#scratch.address, this.#address(host, port)) === 0) return fd
       const code = errno()
-      if (code !== abi.EINPROGRESS) {
-        libc.close(fd)
-        throw osError("connect", code, { what: `cannot reach ${host} port ${port}` }, "KV_PEER_UNREACHABLE")
-      }
+      if (code === abi.EINPROGRESS) return fd
+      throw osError("connect", code, { what: `cannot reach ${host} port ${port}` }, "KV_PEER_UNREACHABLE")
+    } catch (thrown) {
+      libc.close(fd)
+      throw thrown
     }
-    return fd
   }
 
   /** The errno that a connect ended with; 0 when it is up. */

@@ -1,3 +1,4 @@
+import { assert } from "../errors/assert.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { MemorySpan } from "../memory/host-memory.ts"
 import type { Move } from "./transport.ts"
@@ -10,6 +11,7 @@ import type { Move } from "./transport.ts"
  */
 export function checkMove(move: Move, local: ReadonlyMap<number, MemorySpan>): void {
   const { plan, direction } = move
+  assert(!Number.isNaN(move.deadline), "a move has a deadline: without one nothing would ever end it")
   const remoteLengths = new Map(move.remote.map((descriptor) => [descriptor.region, descriptor.length]))
   const reading = direction === "read"
   const localRegion = reading ? plan.targetRegion : plan.sourceRegion

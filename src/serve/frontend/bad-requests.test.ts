@@ -278,7 +278,7 @@ test("an unknown model is a 404 with OpenAI's code, and hostile names are made h
   assert.deepEqual([status, error.code, error.param], [404, "model_not_found", "model"])
   assert.ok(error.message.length < 300)
   assert.ok(!/\p{C}/u.test(error.message), error.message)
-  assert.equal((await told(setup, CHAT, { messages: chat.messages })).status, 400)
+  assert.equal((await told(setup, CHAT, { messages: chat.messages, model: 7 })).status, 400)
 })
 
 test("a stray failure of the tokenizer is a 500 without its text", async (t) => {
@@ -310,4 +310,10 @@ test("what a template says of messages is told, where the model's files are is n
     (await told(bare, CHAT, chat)).error.message,
     /no chat template; send a plain prompt to \/v1\/completions/,
   )
+})
+
+test("a request that names no model means the one that is served", async (t) => {
+  const setup = await openSetup(t, { decode: { decode: streamText("x") } })
+  const response = await setup.post(COMPLETIONS, { prompt: "abc" })
+  assert.equal(response.status, 200)
 })

@@ -67,6 +67,8 @@ export function readGenerationRequest(
 
 function refuseOtherModels(body: Fields, { modelName }: ServedModel): void {
   const model = given(body, "model")
+  // One model is served here: a request that names none means it, as with other servers of one model.
+  if (model === undefined) return
   if (typeof model !== "string") {
     throw invalidParam("model", `model is ${printable(model)}; it must be ${printable(modelName)}`)
   }

@@ -1,4 +1,5 @@
 import { randomBytes, timingSafeEqual } from "node:crypto"
+import { assert } from "../../errors/assert.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { copyBytes } from "../../os/copy.ts"
@@ -50,6 +51,7 @@ class LoopbackEndpoint implements Endpoint {
   }
 
   register(region: number, span: MemorySpan): Promise<RegionDescriptor> {
+    assert(!this.spans.has(region), `region ${region} is registered once`)
     const key = this.#nextKey++
     this.spans.set(region, span)
     this.keys.set(region, key)

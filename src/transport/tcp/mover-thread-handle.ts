@@ -15,57 +15,59 @@ process.on("exit", () => {
 
 /** A mover thread as the main thread holds it: commands in, events out, and an end that cannot be missed. */
 export class MoverThread {
-  /** Port that the mover's listener got. */
-  readonly port: number
   readonly #worker: Worker
   readonly #wakeUp: WakeUp
   readonly #memory: ControlMemory
-  readonly #stopFlag: Int32Array
+  readonly #stopFlag = new Int32Array(new SharedArrayBuffer(4))
   readonly #calls = new Map<number, () => void>()
+  readonly #listening: Promise<number>
+  readonly #exited: Promise<void>
+  #port = 0
   #nextCall = 1
   #gone: KvError | undefined
+  #stopped: Promise<void> | undefined
 
   /** @throws KvError KV_OS, KV_PORT_IN_USE when the mover cannot listen on `host`. */
   static async start(host: string, onEvent: (event: MoverEvent) => void): Promise<MoverThread> {
-    const wakeUp = openWakeUp()
-    const stopFlag = new SharedArrayBuffer(4)
-    const workerData: MoverStart = { host, wakeUp, stopFlag }
-    const worker = new Worker(new URL("./mover-thread.js", import.meta.url), { workerData })
-    const first = await new Promise<MoverEvent>((resolve, reject) => {
-      worker.once("message", resolve)
-      worker.once("error", reject)
-    })
-    if (first.type !== "listening") {
-      throw first.type === "failed"
-        ? kvErrorFromRecord(first.error, "KV_OS")
-        : new Error(`unexpected ${first.type}`)
+    const mover = new MoverThread(host, onEvent)
+    try {
+      mover.#port = await mover.#listening
+      return mover
+    } catch (thrown) {
+      await mover.stop()
+      throw thrown
     }
-    return new MoverThread(worker, wakeUp, stopFlag, first.port, onEvent)
   }
 
-  private constructor(
-    worker: Worker,
-    wakeUp: number,
-    stopFlag: SharedArrayBuffer,
-    port: number,
-    onEvent: (event: MoverEvent) => void,
-  ) {
-    this.port = port
-    this.#worker = worker
+  private constructor(host: string, onEvent: (event: MoverEvent) => void) {
     this.#memory = new ControlMemory(4096)
-    this.#wakeUp = new WakeUp(wakeUp, this.#memory)
-    this.#stopFlag = new Int32Array(stopFlag)
-    worker.on("message", (event: MoverEvent) => {
-      if (event.type === "done") this.#answered(event.call)
-      else if (event.type === "failed")
-        this.#lost(kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE"), onEvent)
-      else onEvent(event)
-    })
-    const died = (why: string): void =>
-      this.#lost(new KvError("KV_TRANSPORT_UNAVAILABLE", { what: "a mover thread ended", why }), onEvent)
-    worker.on("error", (error) => died(error.message))
-    worker.on("exit", () => died("its thread exited"))
+    this.#wakeUp = new WakeUp(openWakeUp(), this.#memory)
+    const workerData: MoverStart = { host, wakeUp: this.#wakeUp.fd, stopFlag: this.#stopFlag.buffer }
+    const worker = new Worker(new URL("./mover-thread.js", import.meta.url), { workerData })
+    this.#worker = worker
+    // From here on: the thread may block before we hear its first word, and the process may exit meanwhile.
     running.add(this)
+    this.#exited = new Promise((resolve) => worker.once("exit", () => resolve()))
+    this.#listening = new Promise((resolve, reject) => {
+      worker.on("message", (event: MoverEvent) => {
+        if (event.type === "listening") resolve(event.port)
+        else if (event.type === "done") this.#answered(event.call)
+        else if (event.type === "failed")
+          this.#lost(kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE"), onEvent, reject)
+        else onEvent(event)
+      })
+      const died = (why: string): void => {
+        const error = new KvError("KV_TRANSPORT_UNAVAILABLE", { what: "a mover thread ended", why })
+        this.#lost(error, onEvent, reject)
+      }
+      worker.on("error", (error) => died(error.message))
+      worker.on("exit", () => died("its thread exited"))
+    })
+  }
+
+  /** Port that the mover's listener got. */
+  get port(): number {
+    return this.#port
   }
 
   /** Sends a command; it is carried out in order. */
@@ -85,16 +87,10 @@ export class MoverThread {
     })
   }
 
-  /** Ends the thread; resolves when it is gone and touches no memory any more. */
-  async stop(): Promise<void> {
-    if (this.#gone === undefined) {
-      const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()))
-      this.interrupt()
-      await exited
-    }
-    running.delete(this)
-    this.#wakeUp.close()
-    this.#memory[Symbol.dispose]()
+  /** Ends the thread; resolves when it is gone and touches no memory any more. Safe to call again. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
   }
 
   /** Tells the thread to end, without waiting for it. */
@@ -108,9 +104,19 @@ export class MoverThread {
     this.#calls.delete(call)
   }
 
-  #lost(error: KvError, onEvent: (event: MoverEvent) => void): void {
+  async #stop(): Promise<void> {
+    this.interrupt()
+    await this.#exited
+    running.delete(this)
+    // Closed once: its number is somebody else's descriptor afterwards.
+    this.#wakeUp.close()
+    this.#memory[Symbol.dispose]()
+  }
+
+  #lost(error: KvError, onEvent: (event: MoverEvent) => void, failStart: (error: KvError) => void): void {
     if (this.#gone !== undefined) return
     this.#gone = error
+    failStart(error)
     for (const call of [...this.#calls.keys()]) this.#answered(call)
     onEvent({ type: "failed", error: error.toJSON() })
   }

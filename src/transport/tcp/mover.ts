@@ -61,11 +61,15 @@ export class Mover implements MoverHost {
 
   /** Runs until it is told to stop. */
   run(): void {
-    while (this.#running && Atomics.load(this.#stopFlag, 0) === 0) this.#turn()
-    for (const stream of this.#streams()) stream.close("this side stopped")
-    this.sockets.close(this.#listener.fd)
-    for (const memory of this.#spareMemory) memory[Symbol.dispose]()
-    this.#memory[Symbol.dispose]()
+    try {
+      while (this.#running && Atomics.load(this.#stopFlag, 0) === 0) this.#turn()
+    } finally {
+      // Also after a failure: the descriptors are the process's, and peers wait until they are closed.
+      for (const stream of this.#streams()) stream.close("this side stopped")
+      this.sockets.close(this.#listener.fd)
+      for (const memory of this.#spareMemory) memory[Symbol.dispose]()
+      this.#memory[Symbol.dispose]()
+    }
   }
 
   #turn(): void {

@@ -3,6 +3,8 @@ import type { MessageIo } from "../../os/message-io.ts"
 /** Most bytes and pieces offered to one call: enough to fill a socket, small enough to share a thread. */
 const bytesPerCall = 2 * 2 ** 20
 const segmentsPerCall = 512
+/** Passed runs that are kept before they are forgotten together. */
+const passedMax = 4096
 
 /** Where the next bytes of a stream come from or go to: runs of memory, eaten from the front. */
 export class Segments {
@@ -53,6 +55,14 @@ export class Segments {
       this.#first += 1
     }
     if (this.#bytes === 0) this.clear()
+    else if (this.#first >= passedMax) this.#forgetPassed()
+  }
+
+  /** A queue that never runs empty must not grow with all that has passed. */
+  #forgetPassed(): void {
+    this.#addresses.splice(0, this.#first)
+    this.#lengths.splice(0, this.#first)
+    this.#first = 0
   }
 
   /** Sends everything still expected into a sink instead: the old memory is not touched any more. */

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto"
+import { assert } from "../../errors/assert.ts"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import type {
@@ -72,8 +73,8 @@ class TcpEndpoint implements Endpoint {
   }
 
   register(region: number, span: MemorySpan): Promise<RegionDescriptor> {
-    // Random, so that a key from an earlier life of this process does not open anything.
-    const rkey = randomInt(2 ** 32)
+    assert(!this.spans.has(region), `region ${region} is registered once: its old key would outlive it`)
+    const rkey = this.#freshKey()
     this.spans.set(region, span)
     this.#keys.set(region, rkey)
     for (const mover of this.movers) mover.tell({ type: "register", region, rkey, span: span.share() })
@@ -132,6 +133,14 @@ class TcpEndpoint implements Endpoint {
     })
     await connection.up
     return connection
+  }
+
+  /** Random, so that a key from an earlier life of this process does not open anything. */
+  #freshKey(): number {
+    const used = new Set(this.#keys.values())
+    let rkey = randomInt(2 ** 32)
+    while (used.has(rkey)) rkey = randomInt(2 ** 32)
+    return rkey
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
