@@ -30,6 +30,8 @@ export interface EndpointCard {
 
 const layersMax = 1024
 const railsMax = 64
+/** Plans and frames have 32 bits for the number of a region and for a key. */
+const uint32Max = 2 ** 32 - 1
 
 /** Reads a card that came over the wire. @throws KvError KV_WIRE_INVALID, KV_PLAN_IMPOSSIBLE. */
 export function readCard(value: unknown): Card {
@@ -73,12 +75,18 @@ function readEndpoint(value: unknown): EndpointCard {
     regions: list(endpoint, "regions", layersMax, (entry) => {
       const region = fields(entry, "region")
       return {
-        region: whole(region, "region"),
+        region: whole(region, "region", uint32Max),
         length: whole(region, "length"),
-        rkeys: list(region, "rkeys", railsMax, (rkey) => whole({ rkey }, "rkey", 2 ** 32 - 1)),
+        rkeys: readKeys(region),
       }
     }),
   }
+}
+
+function readKeys(region: Fields): number[] {
+  const rkeys = list(region, "rkeys", railsMax, (rkey) => whole({ rkey }, "rkey", uint32Max))
+  if (rkeys.length === 0) throw wrong("rkeys", "one key for each rail", rkeys)
+  return rkeys
 }
 
 function readAddress(value: unknown): EndpointCard["address"] {
