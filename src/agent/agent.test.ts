@@ -35,6 +35,10 @@ async function openSide(
       transport.open({ host: "127.0.0.1", rails: 1 }),
     ),
   )
+  const closeRest = async (): Promise<void> => {
+    for (const endpoint of endpoints) await endpoint[Symbol.asyncDispose]()
+    pool[Symbol.dispose]()
+  }
   const agent = await openAgent({
     party: { pid: process.pid, agentId: "test", bootId: randomBytes(16).toString("hex") },
     software: "test",
@@ -46,6 +50,9 @@ async function openSide(
     network: tcpControlNetwork,
     clock: monotonicClock,
     integrity: "full",
+  }).catch(async (error: unknown) => {
+    await closeRest()
+    throw error
   })
   return {
     agent,
@@ -53,8 +60,7 @@ async function openSide(
     endpoints,
     async [Symbol.asyncDispose]() {
       await agent[Symbol.asyncDispose]()
-      for (const endpoint of endpoints) await endpoint[Symbol.asyncDispose]()
-      pool[Symbol.dispose]()
+      await closeRest()
     },
   }
 }
