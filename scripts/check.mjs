@@ -11,7 +11,7 @@ import { filesBelow, root, setUp } from "./setup.mjs"
 /** Fewer modules than this were never here: a checker that reads nothing reports no fault. */
 const modulesMin = 150
 
-setUp()
+await setUp()
 const results = [
   step("format and lint", () => tool("@biomejs/biome/bin/biome", ["check", "--error-on-warnings", "."])),
   step("arrows between rooms", arrows),

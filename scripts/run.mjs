@@ -4,5 +4,5 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { root, setUp } from "./setup.mjs"
 
-setUp()
+await setUp()
 await import(pathToFileURL(join(root, "dist", "cli", "main.js")).href)

@@ -2,9 +2,10 @@
  * Brings a fresh clone to where it runs: dependencies, then the compiled sources. What is done is not done again,
  * and nothing here needs the network once it has been done.
  *
- * Plain JavaScript on Node's own modules: it runs before anything is installed. All talk goes to standard error.
+ * Plain JavaScript on Node's own modules: it runs before anything is installed. All talk goes to standard error:
+ * a progress line on a terminal, and what went wrong anywhere.
  */
-import { spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -14,21 +15,23 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const at = (...parts) => join(root, ...parts)
 
 /** Installs and compiles what is missing or stale. */
-export function setUp() {
+export async function setUp() {
   checkNode()
-  once(
-    "dependencies",
+  const install = ["npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"]]
+  await once(
+    "installing dependencies",
     at("node_modules", ".kvferry-installed"),
     hashOf(["package.json", "package-lock.json"]),
-    () => {
-      run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"])
-    },
+    install,
   )
+  const compile = [
+    process.execPath,
+    [at("node_modules", "typescript", "bin", "tsc"), "-p", at("tsconfig.json")],
+  ]
   const sources = [...filesBelow("src"), "tsconfig.json", "package-lock.json"]
-  once("sources", at("dist", ".built"), hashOf(sources), () => {
-    rmSync(at("dist"), { recursive: true, force: true })
-    run(process.execPath, [at("node_modules", "typescript", "bin", "tsc"), "-p", at("tsconfig.json")])
-  })
+  await once("compiling", at("dist", ".built"), hashOf(sources), compile, () =>
+    rmSync(at("dist"), { recursive: true, force: true }),
+  )
 }
 
 /** Every file below a folder, as paths from the repository's root, sorted. */
@@ -40,15 +43,12 @@ export function filesBelow(folder) {
     .sort()
 }
 
-function once(name, stamp, hash, action) {
+async function once(what, stamp, hash, [command, args], before = () => {}) {
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return
-  const started = Date.now()
-  process.stderr.write(`kvferry: setting up ${name} … `)
-  if (!process.stderr.isTTY) process.stderr.write("\n")
-  action()
+  before()
+  await run(what, command, args)
   mkdirSync(dirname(stamp), { recursive: true })
   writeFileSync(stamp, hash)
-  process.stderr.write(`kvferry: ${name} ready (${((Date.now() - started) / 1000).toFixed(1)} s)\n`)
 }
 
 function hashOf(files) {
@@ -61,13 +61,37 @@ function hashOf(files) {
   return hash.digest("hex")
 }
 
-/** Runs a step; its output goes to standard error, its failure ends the set-up. */
-function run(command, args) {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] })
-  if (status === 0) return
-  const why = error === undefined ? `it ended with status ${status}` : error.message
-  process.stderr.write(`kvferry: set-up failed: ${command} ${args.join(" ")}: ${why}\n`)
+/** Runs a step. What it says is shown when it fails; a failure ends the set-up. */
+async function run(what, command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] })
+  const said = []
+  child.stdout.on("data", (chunk) => said.push(chunk))
+  child.stderr.on("data", (chunk) => said.push(chunk))
+  const clear = tick(what)
+  const why = await new Promise((resolve) => {
+    child.once("error", (error) => resolve(error.message))
+    child.once("close", (code) => resolve(code === 0 ? undefined : `it ended with status ${code}`))
+  })
+  clear()
+  if (why === undefined) return
+  process.stderr.write(`${Buffer.concat(said)}\nkvferry: set-up failed while ${what}\n`)
+  process.stderr.write(`  why:  ${command} ${args.join(" ")}: ${why}\n`)
+  process.stderr.write("  next: mend what it names above, and run the same command again\n")
   process.exit(3)
+}
+
+/** A line that counts the seconds, on a terminal only. Returns what clears it. */
+function tick(what) {
+  if (!process.stderr.isTTY) return () => {}
+  const started = Date.now()
+  const draw = () =>
+    process.stderr.write(`\r\u001b[Kkvferry: ${what} … ${Math.round((Date.now() - started) / 1000)} s`)
+  draw()
+  const timer = setInterval(draw, 250)
+  return () => {
+    clearInterval(timer)
+    process.stderr.write("\r\u001b[K")
+  }
 }
 
 function checkNode() {

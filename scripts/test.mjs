@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { filesBelow, root, setUp } from "./setup.mjs"
 
-setUp()
+await setUp()
 const parts = process.argv.slice(2)
 const files = filesBelow("dist")
   .filter((file) => file.endsWith(".test.js"))

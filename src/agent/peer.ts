@@ -1,7 +1,7 @@
 import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
 import type { Connection, Session } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
-import type { ControlMessage } from "../wire/control-messages.ts"
+import { type ControlMessage, noCall } from "../wire/control-messages.ts"
 import type { MessageChannel } from "./channel.ts"
 import type { ChosenPath } from "./choose-path.ts"
 import type { Clock } from "./control-network.ts"
@@ -68,9 +68,9 @@ export class Peer {
     return this.#lost
   }
 
-  /** Claims a lease. @throws KvError KV_LEASE_UNKNOWN, KV_PEER_LOST, KV_DEADLINE. */
-  async claim(lease: string, deadline: number): Promise<Grant> {
-    const answer = await this.#ask((call) => ({ type: "claim", call, lease }), deadline)
+  /** Claims a lease. @throws KvError KV_LEASE_UNKNOWN, KV_PEER_LOST, KV_DEADLINE, KV_CANCELLED. */
+  async claim(lease: string, deadline: number, signal?: AbortSignal): Promise<Grant> {
+    const answer = await this.#ask((call) => ({ type: "claim", call, lease }), deadline, signal)
     if (answer.message.type !== "granted") throw this.#unexpected(answer.message)
     const { attachment } = answer
     return {
@@ -81,8 +81,8 @@ export class Peer {
   }
 
   /** Gives a lease back. Rejects with KV_LEASE_UNKNOWN when it was not in force any more. */
-  async release(lease: string, deadline: number): Promise<void> {
-    const answer = await this.#ask((call) => ({ type: "release", call, lease }), deadline)
+  async release(lease: string, deadline: number, signal?: AbortSignal): Promise<void> {
+    const answer = await this.#ask((call) => ({ type: "release", call, lease }), deadline, signal)
     if (answer.message.type !== "released") throw this.#unexpected(answer.message)
   }
 
@@ -95,8 +95,10 @@ export class Peer {
   #ask(
     compose: (call: number) => ControlMessage,
     deadline: number,
+    signal: AbortSignal | undefined,
   ): Promise<{ message: ControlMessage; attachment: Uint8Array }> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost)
+    if (signal?.aborted === true) return Promise.reject(this.#cancelled())
     if (this.#calls.size >= callsMax) {
       return Promise.reject(
         new KvError("KV_LIMIT", { what: `${callsMax} calls to ${this.card.agentId} wait already` }),
@@ -105,22 +107,27 @@ export class Peer {
     const call = this.#nextCall++
     const waited = Math.max(0, deadline - this.#clock.now())
     return new Promise((resolve, reject) => {
-      const cancelTimer = this.#clock.after(waited, () => {
+      const settle = (): void => {
         this.#calls.delete(call)
+        cancelTimer()
+        signal?.removeEventListener("abort", cancel)
+      }
+      const fail = (error: KvError): void => {
+        settle()
+        reject(error)
+      }
+      const cancel = (): void => fail(this.#cancelled())
+      const cancelTimer = this.#clock.after(waited, () => {
         const what = `${this.card.agentId} did not answer within ${Math.round(waited)} ms`
-        reject(
-          new KvError("KV_DEADLINE", { what, next: "check whether that worker is overloaded or stopped" }),
-        )
+        fail(new KvError("KV_DEADLINE", { what, next: "check whether that worker is overloaded or stopped" }))
       })
+      signal?.addEventListener("abort", cancel, { once: true })
       this.#calls.set(call, {
         resolve: (answer) => {
-          cancelTimer()
+          settle()
           resolve(answer)
         },
-        reject: (error) => {
-          cancelTimer()
-          reject(error)
-        },
+        reject: fail,
       })
       this.#channel.send(compose(call))
     })
@@ -128,16 +135,19 @@ export class Peer {
 
   #take(message: ControlMessage, attachment: Uint8Array): void {
     if (!("call" in message)) return this.close(this.#unexpected(message))
+    // An answer to a call whose deadline has passed finds nobody: that is no fault of the peer.
     const call = this.#calls.get(message.call)
-    this.#calls.delete(message.call)
     if (message.type === "refused") {
       const error = kvErrorFromRecord(message.error, "KV_PEER_REFUSED")
-      if (call === undefined) this.close(error)
-      else call.reject(error)
+      if (message.call === noCall) this.close(error)
+      else call?.reject(error)
     } else {
-      // An answer to a call whose deadline has passed finds nobody: that is no fault of the peer.
       call?.resolve({ message, attachment })
     }
+  }
+
+  #cancelled(): KvError {
+    return new KvError("KV_CANCELLED", { what: `a call to ${this.card.agentId} was cancelled` })
   }
 
   #unexpected(message: ControlMessage): KvError {

@@ -113,7 +113,7 @@ export class Transfer {
     const { lease, tokens, blocks } = this.#options
     const { clock } = this.#side
     throwIfAborted(signal)
-    const grant = await peer.claim(lease, this.#deadline)
+    const grant = await peer.claim(lease, this.#deadline, signal)
     if (grant.tokens !== tokens) {
       throw new KvError("KV_PEER_REFUSED", {
         what: `the lease covers ${grant.tokens} tokens, the request has ${tokens}`,
@@ -152,7 +152,7 @@ export class Transfer {
     this.#options.onLanded?.(target)
     if (this.#options.integrity === "full") this.#compare(grant.fingerprints, target)
     // The source confirms that the lease was in force until now: no block was reused while we read it.
-    await peer.release(lease, this.#deadline)
+    await peer.release(lease, this.#deadline, signal)
     this.#account.provenAt = clock.now()
     this.#step("prove")
     this.#step("deliver")

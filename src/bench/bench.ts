@@ -106,8 +106,8 @@ function transferCases(layers: number, quick: boolean): TransferCase[] {
   return [
     { job: large, streams: 1, pairs, repeats: 1 },
     { job: large, streams: 2, pairs, repeats: 1 },
-    { job: small, streams: 1, pairs, repeats: quick ? 100 : 400 },
-    { job: tiny, streams: 1, pairs, repeats: quick ? 400 : 2000 },
+    { job: small, streams: 1, pairs, repeats: quick ? 300 : 500 },
+    { job: tiny, streams: 1, pairs, repeats: quick ? 2000 : 5000 },
   ]
 }
 

@@ -33,7 +33,11 @@ export function machineLines(machine: MachineFacts, load: number, style: Style):
     `${style.strong("Machine")}  ${cpuModel}, ${cores} cores, ${sizeText(memoryBytes)}, Linux ${kernel}, Node ${node}, load ${load.toFixed(2)}`,
   ]
   if (load > 0.5)
-    lines.push(style.faint("  others use this machine now: compare within one run, not with other runs"))
+    lines.push(
+      style.faint(
+        "  this machine is or was busy with other work: compare within one run, not with other runs",
+      ),
+    )
   return lines
 }
 
@@ -105,6 +109,7 @@ export function tcpLines({ sourcePid, targetPid, results }: TransferBench, style
       { title: "p99", number: true },
       { title: "kvferry p50", number: true },
       { title: "p99", number: true },
+      { title: "first", number: true },
       { title: "of ceiling", number: true },
       { title: "memcpy p50", number: true },
     ],
@@ -115,6 +120,7 @@ export function tcpLines({ sourcePid, targetPid, results }: TransferBench, style
       microsText(result.ceiling.p99Micros),
       microsText(result.kvferry.micros.median),
       microsText(result.kvferry.p99Micros),
+      microsText(result.kvferry.firstMicros),
       ratio(result.ratioToCeiling),
       microsText(result.memcpy.micros.median),
     ]),

@@ -12,6 +12,8 @@ import { quantileOf, type Spread, spreadOf } from "./statistics.ts"
 const inTurn = ["ceiling", "kvferry"] as const
 /** Memory copies are a line of reference, not a side of a pair: a few are enough. */
 const copiesMax = 3
+/** Small jobs warm up for this many times their repeats: V8 compiles what runs often, and only then. */
+const warmUpFactor = 4
 
 /** What is measured of the tcp transport. */
 export interface TransferBenchOptions {
@@ -36,6 +38,8 @@ export interface TransferCase {
 export interface MoverTimes {
   readonly micros: Spread
   readonly p99Micros: number
+  /** The very first job of this kind between the two processes, before anything was warm. */
+  readonly firstMicros: number
   readonly bytesPerSecond: Spread
   readonly sourceCpuMicrosPerJobMedian: number
   readonly targetCpuMicrosPerJobMedian: number
@@ -134,6 +138,8 @@ class Pairs {
     assert(source.wrong === undefined, "the source holds its own pattern")
     const runs: Record<Mover, Run[]> = { ceiling: [], kvferry: [], memcpy: [] }
     let bad: Run | undefined
+    const firstMicros: Record<Mover, number> = { ceiling: 0, kvferry: 0, memcpy: 0 }
+    const warmUp = { ...entry, repeats: entry.repeats > 1 ? entry.repeats * warmUpFactor : 1 }
     const { name } = entry.job
     const label = `${name} over ${entry.streams} ${entry.streams === 1 ? "stream" : "streams"}`
     // Pair 0 warms up: it is checked like the others, and not counted.
@@ -141,12 +147,19 @@ class Pairs {
       progress.update(`${label}, pair ${pair} of ${entry.pairs}`, pair / (entry.pairs + 1))
       const movers = pair <= copiesMax ? (["ceiling", "kvferry", "memcpy"] as const) : inTurn
       for (const mover of movers) {
-        const run = await this.#run(job, entry, mover, source.hash, damage && mover === "kvferry")
-        if (pair > 0) runs[mover].push(run)
+        const run = await this.#run(
+          job,
+          pair === 0 ? warmUp : entry,
+          mover,
+          source.hash,
+          damage && mover === "kvferry",
+        )
+        if (pair === 0) firstMicros[mover] = run.micros[0]!
+        else runs[mover].push(run)
         bad ??= run.wrong === undefined ? undefined : run
       }
     }
-    return resultOf(entry, runs, source.hash, bad)
+    return resultOf(entry, { runs, firstMicros, hash: source.hash, bad })
   }
 
   /** Hashes the blocks of the last run of job 0, where they lie. */
@@ -196,12 +209,17 @@ class Pairs {
   }
 }
 
-function resultOf(
-  { job, streams, pairs, repeats }: TransferCase,
-  runs: Readonly<Record<Mover, readonly Run[]>>,
-  expected: string,
-  bad: Run | undefined,
-): TransferResult {
+/** Everything that the runs of one case gave. */
+interface Findings {
+  readonly runs: Readonly<Record<Mover, readonly Run[]>>
+  readonly firstMicros: Readonly<Record<Mover, number>>
+  readonly hash: string
+  /** The first run that brought a wrong byte. */
+  readonly bad: Run | undefined
+}
+
+function resultOf({ job, streams, pairs, repeats }: TransferCase, findings: Findings): TransferResult {
+  const { runs, firstMicros, hash, bad } = findings
   const middle = (run: Run): number => quantileOf(run.micros, 0.5)
   const bytes = jobBytes(job)
   return {
@@ -213,11 +231,11 @@ function resultOf(
     pairs,
     repeatsPerRun: repeats,
     loadAverage1Minute: loadAverage1Minute(),
-    ceiling: timesOf(runs.ceiling, bytes),
-    kvferry: timesOf(runs.kvferry, bytes),
-    memcpy: timesOf(runs.memcpy, bytes),
+    ceiling: timesOf(runs.ceiling, firstMicros.ceiling, bytes),
+    kvferry: timesOf(runs.kvferry, firstMicros.kvferry, bytes),
+    memcpy: timesOf(runs.memcpy, firstMicros.memcpy, bytes),
     ratioToCeiling: spreadOf(runs.kvferry.map((run, pair) => middle(runs.ceiling[pair]!) / middle(run))),
-    hash: bad?.hash ?? expected,
+    hash: bad?.hash ?? hash,
     verdict: bad === undefined ? "identical" : "different",
     ...(bad?.wrong === undefined ? {} : { firstDifference: bad.wrong }),
   }
@@ -229,7 +247,7 @@ function wrongText(wrong: WrongWord | undefined, hash: string, expected: string)
   return `region ${region}, offset ${byteOffset}: 0x${found.toString(16)} in place of 0x${word.toString(16)}`
 }
 
-function timesOf(runs: readonly Run[], bytes: number): MoverTimes {
+function timesOf(runs: readonly Run[], firstMicros: number, bytes: number): MoverTimes {
   const micros = spreadOf(runs.map((run) => quantileOf(run.micros, 0.5)))
   return {
     micros,
@@ -237,6 +255,7 @@ function timesOf(runs: readonly Run[], bytes: number): MoverTimes {
       runs.flatMap((run) => run.micros),
       0.99,
     ),
+    firstMicros,
     bytesPerSecond: rates(bytes, micros),
     sourceCpuMicrosPerJobMedian: spreadOf(runs.map((run) => run.sourceCpuMicros)).median,
     targetCpuMicrosPerJobMedian: spreadOf(runs.map((run) => run.targetCpuMicros)).median,

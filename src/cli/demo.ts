@@ -5,10 +5,19 @@ import { progressOn } from "../terminal/progress.ts"
 import { styleFor } from "../terminal/style.ts"
 import type { FaultRequest } from "../verify/faults.ts"
 import { interruption } from "./lifetime.ts"
-import { bundledModel, collect, faultOption, numberBetween, portNumber, wholeNumber } from "./options.ts"
+import {
+  bundledModel,
+  collect,
+  contextHelp,
+  faultOption,
+  numberBetween,
+  portNumber,
+  wholeNumber,
+} from "./options.ts"
 
 interface Flags {
   readonly model: string
+  readonly context?: number
   readonly prompt?: string[]
   readonly promptFile?: string[]
   readonly maxTokens: number
@@ -35,6 +44,7 @@ export function demoCommand(): Command {
         .env("KVFERRY_MODEL")
         .default(bundledModel, "the bundled model"),
     )
+    .option("--context <tokens>", contextHelp, wholeNumber(16, 2 ** 20))
     .option("--prompt <text>", "your own prompt; may be repeated", collect)
     .option("--prompt-file <file>", "a UTF-8 file as prompt, - for standard input; may be repeated", collect)
     .option("--max-tokens <n>", "tokens of an answer to your own prompt", wholeNumber(1, 2 ** 20), 48)
@@ -72,6 +82,7 @@ export function demoCommand(): Command {
       const report = await runDemo(
         {
           model: flags.model,
+          ...(flags.context === undefined ? {} : { context: flags.context }),
           prompts: await ownPrompts(flags),
           maxTokens: flags.maxTokens,
           temperature: flags.temperature,

@@ -2,11 +2,12 @@ import { basename, resolve } from "node:path"
 import { Command, Option } from "commander"
 import { announceReady, untilEnded } from "./lifetime.ts"
 import { jsonLog } from "./log.ts"
-import { bundledModel, collect, portNumber } from "./options.ts"
+import { bundledModel, collect, contextHelp, portNumber, wholeNumber } from "./options.ts"
 
 interface Flags {
   readonly model: string
   readonly modelName?: string
+  readonly context?: number
   readonly host: string
   readonly port: number
   readonly prefill: string[]
@@ -25,6 +26,7 @@ export function frontendCommand(): Command {
         .env("KVFERRY_MODEL")
         .default(bundledModel, "the bundled model"),
     )
+    .option("--context <tokens>", contextHelp, wholeNumber(16, 2 ** 20))
     .option("--model-name <name>", "name that clients ask for (default: the folder's name)")
     .addOption(new Option("--host <address>", "address of the port").env("KVFERRY_HOST").default("127.0.0.1"))
     .addOption(
@@ -42,7 +44,7 @@ export function frontendCommand(): Command {
       const { openFrontend } = await import("../serve/frontend/frontend.ts")
       const { bearerOf, readSecret } = await import("../serve/secret.ts")
       const { readModelFace } = await import("../serve/model-face.ts")
-      const face = readModelFace(flags.model)
+      const face = readModelFace(flags.model, flags.context)
       const frontend = await openFrontend({
         host: flags.host,
         port: flags.port,

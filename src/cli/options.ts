@@ -6,6 +6,9 @@ import { parseFault } from "../verify/faults.ts"
 /** The model that the package carries. */
 export const bundledModel = fileURLToPath(new URL("../../models/ferry-tiny", import.meta.url))
 
+/** Help for `--context`, the same for everything that serves one model. */
+export const contextHelp = "tokens of prompt and answer together (default: the model's own, at most 8192)"
+
 /** A whole number in a range, for commander. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return (text) => {

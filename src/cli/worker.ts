@@ -2,11 +2,12 @@ import { Command, Option } from "commander"
 import { transportNames } from "../serve/transports.ts"
 import type { FaultRequest } from "../verify/faults.ts"
 import { announceReady, untilEnded } from "./lifetime.ts"
-import { bundledModel, faultOption, nameList, portNumber, wholeNumber } from "./options.ts"
+import { bundledModel, contextHelp, faultOption, nameList, portNumber, wholeNumber } from "./options.ts"
 
 interface Flags {
   readonly role: "prefill" | "decode"
   readonly model: string
+  readonly context?: number
   readonly host: string
   readonly advertise?: string
   readonly port: number
@@ -41,6 +42,7 @@ export function workerCommand(): Command {
         .env("KVFERRY_MODEL")
         .default(bundledModel, "the bundled model"),
     )
+    .option("--context <tokens>", contextHelp, wholeNumber(16, 2 ** 20))
     .addOption(
       new Option("--host <address>", "address of its ports").env("KVFERRY_HOST").default("127.0.0.1"),
     )
@@ -84,11 +86,16 @@ export function workerCommand(): Command {
     .action(async (flags: Flags) => {
       const { openWorker } = await import("../serve/worker/worker.ts")
       const { serveWorker } = await import("../serve/worker/http.ts")
+      const { servedContext } = await import("../serve/served-context.ts")
       const { bearerOf, readSecret } = await import("../serve/secret.ts")
       const secret = readSecret(flags.secretFile)
       await using worker = await openWorker({
         role: flags.role,
-        source: { kind: "directory", directory: flags.model },
+        source: {
+          kind: "directory",
+          directory: flags.model,
+          contextTokens: servedContext(flags.model, flags.context),
+        },
         secret,
         host: flags.host,
         ...(flags.advertise === undefined ? {} : { advertise: flags.advertise }),

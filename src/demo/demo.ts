@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
-import { readLlamaConfig } from "../engine/hf-config.ts"
 import { readTokenizer } from "../engine/tokenizer.ts"
 import { KvError } from "../errors/kv-error.ts"
 import { type Cluster, type ClusterEvent, startCluster } from "../serve/cluster.ts"
 import { bearerOf, readSecret } from "../serve/secret.ts"
+import { servedContext } from "../serve/served-context.ts"
 import type { Progress } from "../terminal/progress.ts"
 import { harmless, type Style } from "../terminal/style.ts"
 import { type FaultRequest, type Planting, placeFault } from "../verify/faults.ts"
@@ -20,6 +20,8 @@ import { ReferenceRunner } from "./reference.ts"
 export interface DemoOptions {
   /** Model folder. */
   readonly model: string
+  /** Tokens of prompt and answer together, when not the default. */
+  readonly context?: number
   /** Prompts of the user's own; the demo's when there are none. */
   readonly prompts: readonly string[]
   readonly maxTokens: number
@@ -74,7 +76,7 @@ export interface DemoReport {
 export async function runDemo(options: DemoOptions, output: DemoOutput): Promise<DemoReport> {
   const model = resolve(options.model)
   const codec = readTokenizer(model)
-  const { contextTokens } = readLlamaConfig(model)
+  const contextTokens = servedContext(model, options.context)
   const prompts =
     options.prompts.length > 0
       ? options.prompts.map((text) => ownPrompt(codec, text, contextTokens, options.maxTokens))
@@ -88,6 +90,7 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
       model,
       secretFile,
       port: options.port,
+      context: contextTokens,
       workerArgs: [...options.workerArgs, "--block-tokens", String(options.blockTokens)],
       decodeArgs:
         options.inject === undefined
@@ -139,7 +142,11 @@ async function judge(
   output.write(`\n${output.style.strong("The same prompts in one process")} (pid ${process.pid})\n`)
   output.progress.update("loading the model")
   await using reference = await ReferenceRunner.open(
-    { kind: "directory", directory: options.model },
+    {
+      kind: "directory",
+      directory: options.model,
+      contextTokens: servedContext(options.model, options.context),
+    },
     options.blockTokens,
   )
   const results: DemoResult[] = []

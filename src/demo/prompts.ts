@@ -125,7 +125,10 @@ export function ownPrompt(
     throw new KvError("KV_PROMPT_TOO_LONG", {
       what: `the prompt has ${tokens.length} tokens, and the answer may have ${maxTokens}`,
       why: `the model's context holds ${contextTokens}`,
-      next: `shorten the prompt to ${contextTokens - maxTokens} tokens, or lower --max-tokens`,
+      next:
+        contextTokens > maxTokens
+          ? `shorten the prompt to ${contextTokens - maxTokens} tokens, or lower --max-tokens`
+          : `ask for fewer tokens with --max-tokens: fewer than ${contextTokens}`,
     })
   }
   return { title: "your prompt", tokens, maxTokens, shown: text.length > 160 ? `…${text.slice(-160)}` : text }

@@ -67,9 +67,13 @@ export function kvErrorFromRecord(record: unknown, fallback: KvErrorCode): KvErr
     const { code, what } = record
     const why = "why" in record && typeof record.why === "string" ? { why: record.why } : {}
     const next = "next" in record && typeof record.next === "string" ? { next: record.next } : {}
-    if (isKvErrorCode(code) && typeof what === "string") return new KvError(code, { what, ...why, ...next })
+    // A code of a newer version is not ours, but its words are worth keeping.
+    if (typeof what === "string") {
+      return new KvError(isKvErrorCode(code) ? code : fallback, { what, ...why, ...next })
+    }
   }
-  return new KvError(fallback, { what: `the other side failed without saying why: ${String(record)}` })
+  const shown = JSON.stringify(record)?.slice(0, 200) ?? "nothing"
+  return new KvError(fallback, { what: `the other side failed without saying why: ${shown}` })
 }
 
 /** Turns whatever was thrown into a `KvError`; one that already is passes through. */

@@ -26,6 +26,7 @@ export class BlockAllocator {
 
   /** @throws KvError KV_POOL_EXHAUSTED; nothing is taken then. */
   allocate(count: number): Uint32Array {
+    assert(Number.isInteger(count) && count >= 0, "a number of blocks is a count")
     if (count > this.#free.length) {
       throw new KvError("KV_POOL_EXHAUSTED", {
         what: `${count} blocks were asked for, ${this.#free.length} of ${this.blocks} are free`,
@@ -51,7 +52,10 @@ export class BlockAllocator {
 
   /** How often a block was given back. */
   epoch(block: number): number {
-    assert(block < this.blocks, "a block id is below the pool's size")
+    assert(
+      Number.isInteger(block) && block >= 0 && block < this.blocks,
+      "a block id is below the pool's size",
+    )
     return this.#epochs[block]!
   }
 }

@@ -6,6 +6,8 @@ import { KvError } from "../errors/kv-error.ts"
 const channelsMax = 256
 /** Bytes that may wait to be sent on one channel: a peer that does not read is cut off. */
 const unsentBytesMax = 256 * 2 ** 20
+/** A peer whose machine or cable died sends no farewell: probes after this silence notice it within seconds. */
+const probes = { keepAlive: true, keepAliveInitialDelay: 5000 } as const
 
 /** Control channels over TCP. */
 export const tcpControlNetwork: ControlNetwork = { listen, connect }
@@ -16,7 +18,7 @@ function listen(
   onChannel: (channel: ControlChannel) => void,
 ): Promise<ControlListener> {
   const sockets = new Set<Socket>()
-  const server = createServer({ noDelay: true }, (socket) => {
+  const server = createServer({ noDelay: true, ...probes }, (socket) => {
     sockets.add(socket)
     socket.on("close", () => sockets.delete(socket))
     onChannel(channelOf(socket))
@@ -42,7 +44,7 @@ function listen(
 
 function connect(host: string, port: number, timeoutMillis: number): Promise<ControlChannel> {
   return new Promise((resolve, reject) => {
-    const socket = netConnect({ host, port, noDelay: true })
+    const socket = netConnect({ host, port, noDelay: true, ...probes })
     const timer = setTimeout(() => {
       socket.destroy()
       reject(

@@ -7,6 +7,8 @@ import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
 export interface ClusterOptions {
   /** Model folder for all three. */
   readonly model: string
+  /** Tokens of prompt and answer together; the model's own, or the default for large ones, when left out. */
+  readonly context?: number
   readonly secretFile: string
   /** Port of the frontend; 0 takes a free one. */
   readonly port: number
@@ -128,8 +130,9 @@ export class Cluster implements AsyncDisposable {
   }
 
   #args(name: ProcessName): string[] {
-    const { model, secretFile, port, workerArgs, decodeArgs } = this.#options
-    const common = ["--model", model, "--secret-file", secretFile, "--leash"]
+    const { model, context, secretFile, port, workerArgs, decodeArgs } = this.#options
+    const limits = context === undefined ? [] : ["--context", String(context)]
+    const common = ["--model", model, ...limits, "--secret-file", secretFile, "--leash"]
     const known = this.#ready.get(name)
     const ownPort = known === undefined ? undefined : new URL(known.url).port
     if (name === "frontend") {

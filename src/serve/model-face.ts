@@ -2,6 +2,7 @@ import { readChatTemplate } from "../engine/chat-template.ts"
 import { readLlamaConfig } from "../engine/hf-config.ts"
 import { readTokenizer } from "../engine/tokenizer.ts"
 import type { FrontendOptions } from "./frontend/frontend.ts"
+import { servedContext } from "./served-context.ts"
 
 /** The parts of a model folder that a frontend needs: everything but the weights. */
 export type ModelFace = Pick<
@@ -10,7 +11,7 @@ export type ModelFace = Pick<
 >
 
 /** Reads a model's tokeniser, chat template and limits. @throws KvError KV_MODEL_INVALID. */
-export function readModelFace(directory: string): ModelFace {
+export function readModelFace(directory: string, context: number | undefined): ModelFace {
   const config = readLlamaConfig(directory)
   const tokenizer = readTokenizer(directory)
   return {
@@ -21,7 +22,7 @@ export function readModelFace(directory: string): ModelFace {
       openDecoder: () => tokenizer.openDecoder(),
     },
     chatTemplate: readChatTemplate(directory),
-    contextTokens: config.contextTokens,
+    contextTokens: servedContext(directory, context),
     endTokens: config.endTokens,
     vocabSize: config.vocabSize,
   }

@@ -10,11 +10,12 @@ export interface Style {
 
 /** `NO_COLOR` wins, then `FORCE_COLOR`, then whether the stream is a terminal. */
 export function styleFor(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Style {
-  const forced = env["FORCE_COLOR"] !== undefined && env["FORCE_COLOR"] !== "0"
-  const dumb = env["TERM"] === "dumb"
-  const on = (env["NO_COLOR"] ?? "") === "" && (forced || (stream.isTTY === true && !dumb))
+  const forced = env["FORCE_COLOR"]
+  const terminal = stream.isTTY === true && env["TERM"] !== "dumb"
+  const on = (env["NO_COLOR"] ?? "") === "" && (forced === undefined ? terminal : forced !== "0")
+  // The stream was looked at above. Newer versions of Node would look at standard output instead.
   const paint = (format: Parameters<typeof styleText>[0]) => (text: string) =>
-    on ? styleText(format, text) : text
+    on ? styleText(format, text, { validateStream: false }) : text
   return { good: paint("green"), bad: paint("red"), strong: paint("bold"), faint: paint("gray") }
 }
 

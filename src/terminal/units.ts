@@ -7,13 +7,14 @@ export function sizeText(bytes: number): string {
     value /= 1024
     unit += 1
   }
-  return `${unit === 0 ? value : value.toPrecision(3)} ${units[unit]}`
+  return `${unit === 0 ? value : threeDigits(value)} ${units[unit]}`
 }
 
 /** A span as people read it: µs, ms or s. */
 export function timeText(micros: number): string {
-  if (micros < 1000) return `${Math.round(micros)} µs`
-  return micros < 1e6 ? `${(micros / 1000).toPrecision(3)} ms` : `${(micros / 1e6).toPrecision(3)} s`
+  // Compared as they will be shown: 999.6 µs is a millisecond, not 1000 µs.
+  if (Math.round(micros) < 1000) return `${Math.round(micros)} µs`
+  return micros < 999_500 ? `${threeDigits(micros / 1000)} ms` : `${threeDigits(micros / 1e6)} s`
 }
 
 /** A rate in GB/s (10^9 bytes), MB/s below a tenth of one. */
@@ -22,3 +23,6 @@ export function rateText(bytesPerSecond: number): string {
     ? `${(bytesPerSecond / 1e9).toFixed(2)} GB/s`
     : `${(bytesPerSecond / 1e6).toFixed(1)} MB/s`
 }
+
+/** Three digits that count, and never an exponent: 1.02, 10.2, 1023. */
+const threeDigits = (value: number): string => (value < 999.5 ? value.toPrecision(3) : value.toFixed(0))

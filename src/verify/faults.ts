@@ -37,9 +37,10 @@ export type Planting =
 
 /** Reads `FAULT[:layer[,block[,head]]]`. @throws KvError KV_USAGE with the list of faults. */
 export function parseFault(text: string): FaultRequest {
-  const [name = "", place] = text.split(":", 2)
+  const [name = "", place, ...rest] = text.split(":")
   const numbers = place === undefined ? [] : place.split(",")
-  const sound = numbers.length <= 3 && numbers.every((number) => /^\d{1,9}$/.test(number))
+  const sound =
+    rest.length === 0 && numbers.length <= 3 && numbers.every((number) => /^\d{1,9}$/.test(number))
   if (!Object.hasOwn(faults, name) || !sound) {
     const list = Object.entries(faults).map(([fault, meaning]) => `${fault} (${meaning})`)
     throw new KvError("KV_USAGE", {
@@ -79,6 +80,10 @@ export function placeFault(layout: KvLayout, tokens: number, request: FaultReque
       return { possible: true, layer, block: Math.min(block, full - 2) }
     case "layers-shifted":
       return layers < 2 ? no("the model has one layer") : { possible: true, layer: 1, block: 0 }
+    case "float-off":
+      return layout.shape.elementBytes === 4
+        ? { possible: true, layer, block }
+        : no(`the cache holds numbers of ${layout.shape.elementBytes} bytes, not of 4`)
     default:
       return { possible: true, layer, block }
   }

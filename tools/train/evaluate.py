@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from pathlib import Path
 
 import torch
@@ -192,6 +191,7 @@ def main() -> None:
     ap.add_argument("--demo", default=str(HERE / "../../assets/demo"))
     ap.add_argument("--checkpoint", default="", help="training checkpoint to compare logits with")
     ap.add_argument("--per-length", type=int, default=200)
+    ap.add_argument("--parts", default="demo,talk,completion,chat")
     ap.add_argument("--threads", type=int, default=1)
     args = ap.parse_args()
     torch.set_num_threads(args.threads)
@@ -199,12 +199,17 @@ def main() -> None:
     print(f"{sum(p.numel() for p in runner.model.parameters()):,} parameters")
     if args.checkpoint:
         compare(runner, args.checkpoint)
-    demo(runner, Path(args.demo))
-    demo(runner, Path(args.demo), chat=True)
-    talk(runner)
-    heldout(runner, args.per_length, chat=False)
-    heldout(runner, args.per_length, chat=True)
+    parts = args.parts.split(",")
+    if "demo" in parts:
+        demo(runner, Path(args.demo))
+        demo(runner, Path(args.demo), chat=True)
+    if "talk" in parts:
+        talk(runner)
+    if "completion" in parts:
+        heldout(runner, args.per_length, chat=False)
+    if "chat" in parts:
+        heldout(runner, args.per_length, chat=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

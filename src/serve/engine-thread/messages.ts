@@ -6,7 +6,7 @@ import type { Sampling } from "../protocol.ts"
 
 /** Which model a thread loads. */
 export type ModelSource =
-  | { readonly kind: "directory"; readonly directory: string; readonly name?: string }
+  | { readonly kind: "directory"; readonly directory: string; readonly contextTokens?: number }
   /** Weights made from a seed: for tests, which need no trained answer. */
   | { readonly kind: "random"; readonly seed: number }
 

@@ -41,7 +41,8 @@ try {
 
 function load(source: ModelSource): ReturnType<typeof readLlama> {
   if (source.kind === "random") return randomLlama({ seed: source.seed })
-  return readLlama(source.directory, source.name === undefined ? {} : { name: source.name })
+  const { directory, contextTokens } = source
+  return readLlama(directory, contextTokens === undefined ? {} : { contextTokens })
 }
 
 function serve(model: ReturnType<typeof readLlama>, open: Extract<EngineCommand, { type: "open" }>): void {

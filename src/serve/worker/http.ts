@@ -39,8 +39,10 @@ export async function serveWorker(
     handle(request, response, done.signal).catch((thrown: unknown) => {
       const error = asKvError(thrown, "KV_INTERNAL", "a request failed by a mistake of ours")
       if (error.code !== "KV_CANCELLED") metrics.failed(error.code)
-      if (!response.headersSent) sendJson(response, error.status, { error: error.toJSON() })
-      else response.destroy()
+      if (response.headersSent) return void response.destroy()
+      // What is left of the body is not read, so this connection cannot carry another request.
+      if (!request.complete) response.setHeader("connection", "close")
+      sendJson(response, error.status, { error: error.toJSON() })
     })
   })
 
@@ -49,7 +51,7 @@ export async function serveWorker(
     response: ServerResponse,
     signal: AbortSignal,
   ): Promise<void> {
-    const path = new URL(request.url ?? "/", "http://worker").pathname
+    const path = (request.url ?? "/").split("?", 1)[0]!
     if (request.method === "GET" && path === workerRoutes.health)
       return sendJson(response, 200, worker.health)
     if (request.method === "GET" && path === workerRoutes.metrics) {
@@ -156,23 +158,15 @@ export async function serveWorker(
   })
 }
 
-/** Reads and checks a JSON body. @throws KvError KV_REQUEST_TOO_LARGE, KV_REQUEST_INVALID. */
+/** Reads and checks a JSON body. @throws KvError KV_REQUEST_TOO_LARGE, KV_REQUEST_INVALID, KV_CANCELLED. */
 async function readBody<Schema extends z.ZodType>(
   request: IncomingMessage,
   schema: Schema,
 ): Promise<z.infer<Schema>> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.byteLength
-    if (length > bodyBytesMax) {
-      throw new KvError("KV_REQUEST_TOO_LARGE", { what: `the body is larger than ${bodyBytesMax} bytes` })
-    }
-    chunks.push(chunk)
-  }
+  const body = await readBytes(request)
   let value: unknown
   try {
-    value = JSON.parse(Buffer.concat(chunks).toString("utf8"))
+    value = JSON.parse(body.toString("utf8"))
   } catch (thrown) {
     throw new KvError("KV_REQUEST_INVALID", { what: "the body is not JSON", cause: thrown })
   }
@@ -182,6 +176,35 @@ async function readBody<Schema extends z.ZodType>(
   throw new KvError("KV_REQUEST_INVALID", {
     what: `the body does not fit: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`,
     next: "frontend and worker must be of one version",
+  })
+}
+
+/** Listeners rather than `for await`, which would destroy the socket on leaving the loop, and the refusal with it. */
+function readBytes(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    const stop = (): void => {
+      request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone)
+    }
+    const onData = (chunk: Buffer): void => {
+      length += chunk.byteLength
+      chunks.push(chunk)
+      if (length <= bodyBytesMax) return
+      stop()
+      request.pause()
+      reject(new KvError("KV_REQUEST_TOO_LARGE", { what: `the body is larger than ${bodyBytesMax} bytes` }))
+    }
+    const onEnd = (): void => {
+      stop()
+      resolve(Buffer.concat(chunks, length))
+    }
+    const onGone = (): void => {
+      stop()
+      request.on("error", () => {})
+      reject(new KvError("KV_CANCELLED", { what: `the caller left after ${length} bytes of its body` }))
+    }
+    request.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone)
   })
 }
 

@@ -127,6 +127,7 @@ export class KvWorker implements AsyncDisposable {
    */
   async prefill(request: PrefillRequest, signal: AbortSignal): Promise<PrefillAnswer> {
     this.#checkContext(request.tokens.length)
+    this.#checkVocabulary(request.tokens)
     const tokens = Uint32Array.from(request.tokens)
     const blocks = this.pool.allocator.allocate(blocksFor(tokens.length, this.pool.layout.blockTokens))
     let prefilled: Prefilled
@@ -242,6 +243,17 @@ export class KvWorker implements AsyncDisposable {
     const keep = this.#options.inject?.request.fault === "stale-block" && this.#staleBlock === undefined
     if (keep) this.#staleBlock = blocks[0]
     this.pool.allocator.release(keep ? blocks.subarray(1) : blocks)
+  }
+
+  /** Checked before the numbers are put into 32 bits: the engine would see what is left of a larger one. */
+  #checkVocabulary(tokens: readonly number[]): void {
+    const { vocabSize } = this.engine.model
+    const at = tokens.findIndex((token) => token >= vocabSize)
+    if (at < 0) return
+    throw new KvError("KV_PROMPT_INVALID", {
+      what: `token ${at} is ${tokens[at]}, and the model knows ${vocabSize}`,
+      next: "encode the prompt with the model's own tokenizer",
+    })
   }
 
   #checkContext(tokens: number): void {

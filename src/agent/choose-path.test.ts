@@ -1,0 +1,48 @@
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { KvError } from "../errors/kv-error.ts"
+import type { Endpoint } from "../transport/transport.ts"
+import { cardOf } from "./cards.test.kit.ts"
+import { choosePath } from "./choose-path.ts"
+
+/** An endpoint of which only the reach matters here. */
+function endpoint(transport: string, usable: boolean, why: string): Endpoint {
+  const reaches: Endpoint["reaches"] = () => ({ usable, why })
+  return { transport, rails: 1, reaches } as unknown as Endpoint
+}
+
+const card = cardOf("peer", {
+  endpoints: ["shm", "tcp"].map((transport) => ({ address: { transport }, regions: [] })),
+})
+
+test("the first path of the policy that reaches the peer is taken, with its reason", () => {
+  const chosen = choosePath([endpoint("tcp", true, "it listens"), endpoint("shm", true, "one host")], card)
+  assert.equal(chosen.endpoint.transport, "tcp")
+  assert.equal(chosen.remote, card.endpoints[1])
+  assert.equal(chosen.why, "tcp: it listens (first allowed path)")
+})
+
+test("a later path is taken with what was wrong with each one before it", () => {
+  const paths = [
+    endpoint("verbs", true, "-"),
+    endpoint("shm", false, "another host"),
+    endpoint("tcp", true, "it listens"),
+  ]
+  assert.equal(
+    choosePath(paths, card).why,
+    "tcp: it listens (after verbs: the peer offers no verbs; shm: another host)",
+  )
+})
+
+test("without a path there is a refusal that lists every one, never a silent fallback", () => {
+  const paths = [endpoint("verbs", true, "-"), endpoint("shm", false, "another host")]
+  assert.throws(
+    () => choosePath(paths, card),
+    (error) => {
+      assert.ok(error instanceof KvError && error.code === "KV_TRANSPORT_UNAVAILABLE")
+      assert.equal(error.why, "verbs: the peer offers no verbs; shm: another host")
+      return true
+    },
+  )
+  assert.throws(() => choosePath([], card), /no transport is open on this side/)
+})
