@@ -55,10 +55,11 @@ export class MessageChannel {
   close(error?: KvError): void {
     if (this.#closed !== undefined) return
     if (error !== undefined) this.send({ type: "refused", call: noCall, error: error.toJSON() })
-    this.#channel.close()
+    // First, so that this reason is the one that is told, whenever the network reports its end.
     this.#end(
       error ?? new KvError("KV_PEER_LOST", { what: `the channel to ${this.peer} was closed by this side` }),
     )
+    this.#channel.close()
   }
 
   #take(bytes: Uint8Array): void {

@@ -70,6 +70,7 @@ export class Peer {
 
   /** Claims a lease. @throws KvError KV_LEASE_UNKNOWN, KV_PEER_LOST, KV_DEADLINE, KV_CANCELLED. */
   async claim(lease: string, deadline: number, signal?: AbortSignal): Promise<Grant> {
+    checkLease(lease)
     const answer = await this.#ask((call) => ({ type: "claim", call, lease }), deadline, signal)
     if (answer.message.type !== "granted") throw this.#unexpected(answer.message)
     const { attachment } = answer
@@ -82,6 +83,7 @@ export class Peer {
 
   /** Gives a lease back. Rejects with KV_LEASE_UNKNOWN when it was not in force any more. */
   async release(lease: string, deadline: number, signal?: AbortSignal): Promise<void> {
+    checkLease(lease)
     const answer = await this.#ask((call) => ({ type: "release", call, lease }), deadline, signal)
     if (answer.message.type !== "released") throw this.#unexpected(answer.message)
   }
@@ -164,4 +166,10 @@ export class Peer {
     void this.connection[Symbol.asyncDispose]()
     this.#onLost()
   }
+}
+
+/** What is no lease at all must not reach the peer: it would take the message for a broken one, and leave us. */
+function checkLease(lease: string): void {
+  if (/^[0-9a-f]{32}$/.test(lease)) return
+  throw new KvError("KV_LEASE_UNKNOWN", { what: `${JSON.stringify(lease.slice(0, 40))} is not a lease` })
 }

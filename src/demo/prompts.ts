@@ -37,13 +37,9 @@ const answerTokens = 24
 export function defaultPrompts(codec: PromptCodec, contextTokens: number, blockTokens: number): DemoPrompt[] {
   const document = readFileSync(new URL("document.txt", assets), "utf8").trim()
   const questions = JSON.parse(readFileSync(new URL("questions.json", assets), "utf8")) as Question[]
-  const first = codec.encode("The").at(-1) ?? 0
-  const one: DemoPrompt = {
-    title: "one token",
-    tokens: [first],
-    maxTokens: answerTokens,
-    shown: codec.decode([first]),
-  }
+  const first = codec.encode("")[0] ?? codec.encode("The").at(-1) ?? 0
+  const shown = codec.decode([first]) || "(the begin-of-text token alone)"
+  const one: DemoPrompt = { title: "one token", tokens: [first], maxTokens: answerTokens / 2, shown }
   const fill = Math.min(contextTokens, 2048) - answerTokens
   const edge = (blocks: number): number => blocks * blockTokens
   const lengths: [string, number][] = [
@@ -69,41 +65,32 @@ function windowOf(
   title: string,
   length: number,
 ): DemoPrompt {
+  // What the tokeniser puts before every text, a begin-of-text token for example: once, at the very start.
+  const begin = codec.encode("")
+  const bare = (text: string): number[] => [...codec.encode(text).subarray(begin.length)]
   for (let tries = 0; tries < questions.length; tries++) {
     const question = questions[(nth * 7 + tries) % questions.length]!
-    const end = document.indexOf(question.evidence) + question.evidence.length
-    const tail = [...codec.encode(`\nQ: ${question.question}\nA:`)].filter(notSpecial(codec))
-    const evidence = codec.encode(question.evidence).length
-    const room = length - tail.length
-    if (end < question.evidence.length || room < evidence) continue
-    const before = [...codec.encode(document.slice(0, end))]
-    const after = [...codec.encode(document.slice(end))].filter(notSpecial(codec))
+    const start = document.indexOf(question.evidence)
+    const end = start + question.evidence.length
+    const tail = bare(`\nQ: ${question.question}\nA:`)
+    const room = length - begin.length - tail.length
+    if (start < 0 || room < bare(question.evidence).length) continue
+    const before = bare(document.slice(0, end))
+    const after = bare(document.slice(end))
     // The evidence lies about two thirds into the window; what is missing in front is taken from behind.
     const behind = Math.min(after.length, Math.max(Math.floor(room / 3), room - before.length))
     const body = [...before.slice(-(room - behind)), ...after.slice(0, behind)]
-    const filled = repeated(body, before, room)
+    // A document that is too short for a large context is told again from its end.
+    while (body.length < room) body.unshift(...before.slice(-(room - body.length)))
     return {
       title,
-      tokens: [...filled, ...tail],
+      tokens: [...begin, ...body, ...tail],
       maxTokens: answerTokens,
       shown: question.question,
       expected: question.answer,
     }
   }
   throw new KvError("KV_USAGE", { what: `no question of the demo fits into ${length} tokens` })
-}
-
-/** A document that is too short for a large context is told again from its start. */
-function repeated(body: readonly number[], document: readonly number[], room: number): number[] {
-  const filled = [...body]
-  while (filled.length < room) filled.unshift(...document.slice(-(room - filled.length)))
-  return filled
-}
-
-/** A tokeniser may put a begin-of-text token before every piece; only the first piece keeps it. */
-function notSpecial(codec: PromptCodec): (token: number, index: number) => boolean {
-  const begin = codec.encode("")[0]
-  return (token, index) => !(index === 0 && token === begin)
 }
 
 /** A prompt of the user's own. @throws KvError KV_PROMPT_TOO_LONG, KV_PROMPT_INVALID. */
