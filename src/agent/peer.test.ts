@@ -61,8 +61,8 @@ interface Rig {
   say(message: ControlMessage, attachment?: Uint8Array): Promise<void>
 }
 
-/** A peer whose other side the test plays. */
-function openRig(): Rig {
+/** A peer whose other side the test plays; `heads` is its share of the model's heads. */
+function openRig(heads = 4): Rig {
   const clock = new FakeClock()
   const [end, other] = openPipe()
   const heard: ControlMessage[] = []
@@ -71,7 +71,7 @@ function openRig(): Rig {
     ({ message }) => heard.push(message),
     () => {},
   )
-  const card = cardOf("theirs")
+  const card = cardOf("theirs", { layoutChanges: { heads } })
   const connection = new ScriptedConnection()
   const endpoint = { transport: "imaginary", rails: 1 } as unknown as Endpoint
   const path = { endpoint, remote: card.endpoints[0]!, why: "imaginary: for a test" }
@@ -166,9 +166,10 @@ test("an answer of the wrong kind ends its call; a message that is no answer end
   await delivered()
   await say({ type: "released", call: 1 })
   await claim
-  assert.equal(peer.lost, undefined)
+  const lost = (): KvError | undefined => peer.lost
+  assert.equal(lost(), undefined)
   await say({ type: "challenge", nonce: "00".repeat(32) })
-  assert.equal(peer.lost?.code, "KV_WIRE_INVALID")
+  assert.equal(lost()?.code, "KV_WIRE_INVALID")
 })
 
 test("when the connection is lost, the peer is: calls end, once", async () => {
@@ -197,9 +198,9 @@ interface Pulling extends Rig {
   grant(changes?: { tokens?: number; hashes?: BigUint64Array }): Promise<void>
 }
 
-function pull(options: Partial<PullOptions> = {}): Pulling {
-  const rig = openRig()
-  const { layout } = rig
+function pull(options: Partial<PullOptions> = {}, sourceHeads = 4): Pulling {
+  const rig = openRig(sourceHeads)
+  const layout = { ...rig.layout, heads: 4 }
   const spans = [0, 1].map((layer) => new PlainMapping(32_768, `layer-${layer}`))
   const blocks = Uint32Array.of(5, 3)
   const target = { layout, spans, blocks, tokens: 20 }
@@ -314,6 +315,21 @@ test("a source that sealed nothing cannot deliver what must be proven", async ()
   assert.equal(receipt.integrity.verdict, "unchecked")
 })
 
+test("hashes over other heads than ours prove nothing: such a transfer is refused, not called different", async () => {
+  const pulling = pull({}, 2)
+  await pulling.grant()
+  const receipt = await receiptOf(pulling)
+  assert.deepEqual([receipt.state, receipt.error?.code], ["failed", "KV_PEER_REFUSED"])
+  assert.match(receipt.error?.what ?? "", /heads/)
+  assert.equal(pulling.connection.moves.length, 0, "nothing was moved in vain")
+  const unchecked = pull({ integrity: "none" }, 2)
+  await unchecked.grant()
+  unchecked.connection.finish()
+  await delivered()
+  await unchecked.say({ type: "released", call: 2 })
+  assert.equal((await receiptOf(unchecked)).state, "delivered")
+})
+
 test("a lease that was not in force to the end fails the transfer, though its bytes were right", async () => {
   const pulling = pull()
   await pulling.grant()
@@ -355,7 +371,7 @@ test("a source that stays silent makes the transfer expire at its deadline", asy
   pulling.clock.advance(1)
   const receipt = await receiptOf(pulling)
   assert.deepEqual([receipt.state, receipt.error?.code], ["expired", "KV_DEADLINE"])
-  assert.deepEqual(receipt.micros, { grant: 0, plan: 0, move: 0, prove: 0, total: 500_000 })
+  assert.deepEqual(receipt.micros, { grant: 500_000, plan: 0, move: 0, prove: 0, total: 500_000 })
   assert.deepEqual([receipt.bytes, receipt.bytesPerSecond], [0, 0])
 })
 

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { asKvError, KvError } from "../errors/kv-error.ts"
-import { blocksFor } from "../kv/kv-layout.ts"
+import { blocksFor, type KvLayout } from "../kv/kv-layout.ts"
 import { planTransfer } from "../plan/plan-transfer.ts"
 import { stripe } from "../plan/stripe.ts"
 import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
@@ -124,6 +124,7 @@ export class Transfer {
     this.#account.grantedAt = clock.now()
 
     const target = this.#side.sequence(blocks, tokens)
+    if (this.#options.integrity === "full") checkSameHeads(peer.card.layout, target.layout)
     const source = { layout: peer.card.layout, regions: regionsOf(peer), blocks: grant.blocks }
     const whole = planTransfer(
       source,
@@ -230,6 +231,17 @@ export class Transfer {
 
 /** Region ids of the peer in layer order: its card lists them so. */
 const regionsOf = (peer: Peer): number[] => peer.path.remote.regions.map(({ region }) => region)
+
+/** A seal covers all heads of the source: over a part of them, or over more, the hashes could never agree. */
+function checkSameHeads(source: KvLayout, target: KvLayout): void {
+  if (source.firstHead === target.firstHead && source.heads === target.heads) return
+  const range = ({ firstHead, heads }: KvLayout): string => `${firstHead} to ${firstHead + heads - 1}`
+  throw new KvError("KV_PEER_REFUSED", {
+    what: `integrity "full" was asked for, and the source holds heads ${range(source)}, this side ${range(target)}`,
+    why: "the source seals all its heads together",
+    next: 'use integrity "none", or workers with the same heads',
+  })
+}
 
 function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted)
