@@ -14,10 +14,15 @@ export function interruption(): AbortSignal {
 export function untilEnded(options: { readonly leash: boolean }): Promise<void> {
   const signal = interruption()
   return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true })
+    const end = (): void => {
+      // An open standard input would keep this process alive after its work is done.
+      if (options.leash) process.stdin.destroy()
+      resolve()
+    }
+    signal.addEventListener("abort", end, { once: true })
     if (!options.leash) return
-    process.stdin.on("error", () => resolve())
-    process.stdin.once("close", () => resolve())
+    process.stdin.on("error", end)
+    process.stdin.once("close", end)
     process.stdin.resume()
   })
 }
