@@ -28,6 +28,17 @@ export function machineFacts(): MachineFacts {
 /** Runnable processes, averaged over the last minute: above the number of cores, numbers are of little worth. */
 export const loadAverage1Minute = (): number => loadavg()[0]!
 
+/** Ticks of `/proc/stat` in a second, on every Linux that we run on. */
+const ticksPerSecond = 100
+
+/** Processor time that all cores have given to anybody since the machine started, in microseconds. */
+export function busyMicros(): number {
+  // cpu user nice system idle iowait irq softirq steal: what a hypervisor took away is somebody's too.
+  const ticks = (/^cpu\s+(.*)$/m.exec(textOf("/proc/stat") ?? "")?.[1] ?? "").split(" ").map(Number)
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = ticks
+  return ((user + nice + system + irq + softirq + steal) / ticksPerSecond) * 1e6
+}
+
 /** Bytes that can be taken without pushing anything out. */
 export function availableBytes(): number {
   const line = /^MemAvailable:\s+(\d+) kB$/m.exec(textOf("/proc/meminfo") ?? "")

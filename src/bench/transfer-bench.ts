@@ -2,7 +2,7 @@ import { assert } from "../errors/assert.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { Progress } from "../terminal/progress.ts"
 import { type Job, jobBytes, jobPieces } from "./job.ts"
-import { loadAverage1Minute } from "./machine.ts"
+import { busyMicros, loadAverage1Minute } from "./machine.ts"
 import type { WrongWord } from "./pattern.ts"
 import { SideHandle } from "./side-handle.ts"
 import type { Mover } from "./side-messages.ts"
@@ -55,6 +55,8 @@ export interface TransferResult {
   readonly pairs: number
   readonly repeatsPerRun: number
   readonly loadAverage1Minute: number
+  /** Cores that other processes kept busy while this was measured; the hypervisor's share counts as others. */
+  readonly othersCoresAverage: number
   readonly ceiling: MoverTimes
   readonly kvferry: MoverTimes
   readonly memcpy: MoverTimes
@@ -142,6 +144,7 @@ class Pairs {
     const warmUp = { ...entry, repeats: entry.repeats > 1 ? entry.repeats * warmUpFactor : 1 }
     const { name } = entry.job
     const label = `${name} over ${entry.streams} ${entry.streams === 1 ? "stream" : "streams"}`
+    const usageBefore = await this.#usage()
     // Pair 0 warms up: it is checked like the others, and not counted.
     for (let pair = 0; pair <= entry.pairs; pair++) {
       progress.update(`${label}, pair ${pair} of ${entry.pairs}`, pair / (entry.pairs + 1))
@@ -159,7 +162,10 @@ class Pairs {
         bad ??= run.wrong === undefined ? undefined : run
       }
     }
-    return resultOf(entry, { runs, firstMicros, hash: source.hash, bad })
+    const usage = await this.#usage()
+    const others = usage.othersMicros - usageBefore.othersMicros
+    const othersCoresAverage = Math.max(0, others / (usage.atMicros - usageBefore.atMicros))
+    return resultOf(entry, { othersCoresAverage, runs, firstMicros, hash: source.hash, bad })
   }
 
   /** Hashes the blocks of the last run of job 0, where they lie. */
@@ -203,6 +209,16 @@ class Pairs {
     }
   }
 
+  /** What everybody but the bench has used of all cores so far. */
+  async #usage(): Promise<{ readonly atMicros: number; readonly othersMicros: number }> {
+    const { source, target } = await this.#cpu()
+    const { user, system } = process.cpuUsage()
+    return {
+      atMicros: performance.now() * 1000,
+      othersMicros: busyMicros() - source - target - user - system,
+    }
+  }
+
   async #cpu(): Promise<{ source: number; target: number }> {
     const [source, target] = await Promise.all([this.#source.ask("cpu", {}), this.#target.ask("cpu", {})])
     return { source: source.micros, target: target.micros }
@@ -211,6 +227,7 @@ class Pairs {
 
 /** Everything that the runs of one case gave. */
 interface Findings {
+  readonly othersCoresAverage: number
   readonly runs: Readonly<Record<Mover, readonly Run[]>>
   readonly firstMicros: Readonly<Record<Mover, number>>
   readonly hash: string
@@ -219,7 +236,7 @@ interface Findings {
 }
 
 function resultOf({ job, streams, pairs, repeats }: TransferCase, findings: Findings): TransferResult {
-  const { runs, firstMicros, hash, bad } = findings
+  const { othersCoresAverage, runs, firstMicros, hash, bad } = findings
   const middle = (run: Run): number => quantileOf(run.micros, 0.5)
   const bytes = jobBytes(job)
   return {
@@ -231,6 +248,7 @@ function resultOf({ job, streams, pairs, repeats }: TransferCase, findings: Find
     pairs,
     repeatsPerRun: repeats,
     loadAverage1Minute: loadAverage1Minute(),
+    othersCoresAverage,
     ceiling: timesOf(runs.ceiling, firstMicros.ceiling, bytes),
     kvferry: timesOf(runs.kvferry, firstMicros.kvferry, bytes),
     memcpy: timesOf(runs.memcpy, firstMicros.memcpy, bytes),

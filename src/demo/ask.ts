@@ -19,6 +19,7 @@ export interface AskOptions {
   readonly temperature: number
   readonly seed: number
   readonly onText: (text: string) => void
+  readonly signal: AbortSignal
 }
 
 /**
@@ -44,6 +45,7 @@ export async function ask(prompt: DemoPrompt, options: AskOptions): Promise<Answ
       seed: options.seed,
       stream: true,
     }),
+    signal: options.signal,
   })
   const { text, error } = response.ok
     ? await readStream(response, options.onText)

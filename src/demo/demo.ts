@@ -108,6 +108,10 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     output.write(`\n${verdictLine(report, output.style)}\n`)
     if (options.serve && !options.interrupted.aborted) await serveUntilInterrupted(cluster, options, output)
     return report
+  } catch (thrown) {
+    // Whatever an interruption broke on its way, it is the interruption that is to be told.
+    throwIfInterrupted(options.interrupted)
+    throw thrown
   } finally {
     output.progress.end()
     rmSync(folder, { recursive: true, force: true })
@@ -122,7 +126,9 @@ async function judge(
   output: DemoOutput,
 ): Promise<DemoResult[]> {
   const { temperature, seed } = options
-  const asking = { url: cluster.url, model: basename(options.model), bearer, temperature, seed }
+  const { url } = cluster
+  const signal = options.interrupted
+  const asking = { url, model: basename(options.model), bearer, temperature, seed, signal }
   if (options.inject?.request.fault === "stale-block") {
     // This fault needs what another request has left behind.
     const other = { ...prompts[0]!, tokens: prompts.at(-1)!.tokens.slice(0, 64).reverse(), maxTokens: 1 }

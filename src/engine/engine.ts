@@ -23,7 +23,10 @@ export interface EngineCounters {
 
 /** How a prefill can be watched and stopped. */
 export interface PrefillOptions {
-  /** Called between chunks with the tokens done so far. Returning false stops the prefill: it then returns undefined. */
+  /**
+   * Called between chunks, so not after the last one, with the tokens done so far. Returning false stops the prefill:
+   * it then returns undefined, and `past` keeps what was done and can be continued.
+   */
   readonly onProgress?: (tokensDone: number) => boolean
 }
 
@@ -34,6 +37,8 @@ export interface DecodeEngine {
   /**
    * Computes one token at position `past.tokens`, stores its keys and values, and moves `past.tokens` forward by one.
    * @returns `vocabSize` logits (fp32), valid until the next call.
+   * @throws KvError KV_PROMPT_INVALID for a token outside the vocabulary, KV_PROMPT_TOO_LONG beyond the context,
+   * KV_REGION_BOUNDS for too few blocks or an impossible block table. Nothing has changed then.
    */
   decodeStep(token: number, past: KvSequence): Float32Array
   /** Ends a sequence: `past.tokens` becomes 0. Its blocks belong to the caller. */
@@ -51,6 +56,7 @@ export interface Engine extends DecodeEngine {
    * Computes `tokens` behind what `past` already holds, stores their keys and values in `past.blocks`,
    * and moves `past.tokens` forward.
    * @returns `vocabSize` logits (fp32) of the last token, valid until the next call; undefined when stopped.
+   * @throws KvError as `decodeStep`.
    */
   prefill(tokens: Uint32Array, past: KvSequence, options?: PrefillOptions): Float32Array | undefined
 }

@@ -42,10 +42,10 @@ export class Sockets {
     }
   }
 
-  /** The next waiting connection, or undefined when there is none. */
-  accept(listener: number): number | undefined {
+  /** The next waiting connection, or a negative errno: EAGAIN when there is none. */
+  accept(listener: number): number {
     const fd = libc.accept4(listener, 0, 0, abi.SOCK_NONBLOCK | abi.SOCK_CLOEXEC)
-    if (fd < 0) return undefined
+    if (fd < 0) return -errno()
     this.#option(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1)
     return fd
   }

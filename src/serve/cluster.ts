@@ -96,8 +96,10 @@ export class Cluster implements AsyncDisposable {
 
   async #launch(name: ProcessName, before = 0): Promise<void> {
     // Its standard input is a leash: when this process dies, however that happens, it ends and the child sees it.
+    // A process group of its own: Ctrl-C is for this process, which ends its children in order.
     const child = spawn(process.execPath, [command, ...this.#args(name)], {
       stdio: ["pipe", "pipe", "inherit"],
+      detached: true,
     })
     this.#children.set(name, child)
     const startedAt = performance.now()

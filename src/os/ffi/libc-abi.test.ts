@@ -13,12 +13,15 @@ test("the layouts in our table are those of the platform that runs this", () => 
 })
 
 test("every entry of our table is what this machine's headers say, and none is missing", (t) => {
-  if (spawnSync("cc", ["--version"]).status !== 0) return t.skip("no C compiler (cc) on this machine")
+  const compiler = process.env["CC"] ?? "cc"
+  if (spawnSync(compiler, ["--version"]).status !== 0) {
+    return t.skip(`no C compiler (${compiler}) on this machine`)
+  }
   const folder = mkdtempSync(join(tmpdir(), "kvferry-abi-"))
   try {
     const source = fileURLToPath(new URL("../../../tools/abi/libc-abi.c", import.meta.url))
     const program = join(folder, "libc-abi")
-    execFileSync("cc", ["-o", program, source], { stdio: "pipe" })
+    execFileSync(compiler, ["-o", program, source], { stdio: "pipe" })
     const printed: unknown = JSON.parse(execFileSync(program, { encoding: "utf8" }))
     assert.deepEqual(printed, { ...libcAbi })
   } finally {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http"
-import { connect as netConnect } from "node:net"
+import { createServer, connect as netConnect, type Socket } from "node:net"
 import { after, test } from "node:test"
 import {
   type DecodeEvent,
@@ -306,6 +306,35 @@ test("a caller that hangs up in mid-decode stops the decode, and its blocks come
   const computed = (await health(decoder)).counters.decodeTokens - before
   assert.ok(computed < 489 + 4, `${computed} tokens were computed for nobody`)
   await allFree()
+})
+
+test("a caller that hangs up while the prefill worker's agent stays silent gets its blocks freed at once", async () => {
+  const silent = createServer()
+  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve))
+  const address = silent.address()
+  assert.ok(address !== null && typeof address === "object")
+  const sockets: Socket[] = []
+  silent.on("connection", (socket) => sockets.push(socket))
+  const handover = { agent: `127.0.0.1:${address.port}`, agentId: "x", bootId: "x", lease: "00".repeat(16) }
+  const body = {
+    requestId: "r",
+    trace: "",
+    handover,
+    promptTokens: 16,
+    firstToken: 1,
+    maxTokens: 5,
+    sampling,
+  }
+  const total = decoder.worker.pool.allocator.blocks
+  const request = start(decoder, workerRoutes.decode, { body })
+  request.on("error", () => {})
+  await untilFree(decoder, total - 2)
+  const leftAt = performance.now()
+  request.destroy()
+  await allFree()
+  assert.ok(performance.now() - leftAt < 5000, "not only at the deadline of the transfer")
+  for (const socket of sockets) socket.destroy()
+  await new Promise((resolve) => silent.close(resolve))
 })
 
 test("a decode whose lease does not exist ends with its code and a receipt, and holds no block", async () => {

@@ -210,7 +210,7 @@ export class KvWorker implements AsyncDisposable {
   async #pull(request: DecodeRequest, blocks: Uint32Array, signal: AbortSignal): Promise<TransferReceipt> {
     const { transferMillis, integrity, inject } = this.#options
     const { handover } = request
-    const peer = await this.agent.connect(handover.agent, transferMillis)
+    const peer = await untilAborted(this.agent.connect(handover.agent, transferMillis), signal)
     if (peer.card.bootId !== handover.bootId) {
       throw new KvError("KV_PEER_LOST", {
         what: `the prefill worker ${handover.agentId} restarted before its blocks were fetched`,
@@ -312,6 +312,17 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     for (const close of opened.reverse()) await close()
     throw thrown
   }
+}
+
+/** Stops to wait when the caller has left. The work itself goes on, for others or to its own deadline. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = (): void => reject(new KvError("KV_CANCELLED", { what: "the request was cancelled" }))
+    if (signal.aborted) cancel()
+    signal.addEventListener("abort", cancel, { once: true })
+    const settled = (): void => signal.removeEventListener("abort", cancel)
+    work.then(resolve, reject).finally(settled)
+  })
 }
 
 /** Where peers reach a worker that listens on all addresses: the first one that is not loopback. */

@@ -87,3 +87,48 @@ test("an endpoint that cannot listen is an error, and costs no descriptor", asyn
   assertEndedSoon(ended, 0)
   assert.deepEqual(JSON.parse(ended.stdout), { codes: ["KV_OS", "KV_OS", "KV_OS"], more: 0 })
 })
+
+test("a process without a free descriptor waits for one: it does not spin, and lets the caller in then", async () => {
+  const ended = await runInChild(`
+    import { spawn } from "node:child_process"
+    import { closeSync, openSync } from "node:fs"
+    import { createConnection } from "node:net"
+    if (process.argv[2] !== "starved") {
+      const args = ["-c", 'ulimit -n 200; exec "$0" "$1" starved', process.execPath, process.argv[1]]
+      const child = spawn("sh", args, { stdio: ["pipe", "pipe", "inherit"] })
+      let said = ""
+      child.stdout.on("data", (chunk) => {
+        said += chunk
+        const port = /port (\\d+)\\n/.exec(said)?.[1]
+        if (port === undefined || child.socket !== undefined) return
+        child.socket = createConnection(Number(port), "127.0.0.1")
+        child.socket.on("connect", () => child.stdin.write("called"))
+        child.socket.on("error", () => {})
+        child.socket.once("data", (greeting) => child.stdin.write("greeted " + greeting.length))
+      })
+      child.on("exit", (code) => { console.log(said.split("\\n").at(-2)); process.exit(code ?? 1) })
+    } else {
+      const { tcp } = await ours("transport/tcp/tcp.js")
+      const endpoint = await tcp.open({ host: "127.0.0.1", rails: 1 })
+      const heard = (word) => new Promise((resolve) => {
+        let text = ""
+        process.stdin.on("data", (chunk) => { text += chunk; if (text.includes(word)) resolve() })
+      })
+      const called = heard("called")
+      const greeted = heard("greeted 32")
+      console.log("port " + endpoint.address.ports[0])
+      const files = []
+      try { for (;;) files.push(openSync("/dev/null", "r")) } catch {}
+      await called
+      const before = process.cpuUsage()
+      await new Promise((resolve) => setTimeout(resolve, 400))
+      const { user, system } = process.cpuUsage(before)
+      for (const file of files) closeSync(file)
+      await greeted
+      console.log(Math.round((user + system) / 1000))
+      process.exit(0)
+    }
+  `)
+  assertEndedSoon(ended, 0)
+  assert.ok(Number(ended.stdout.trim()) < 150, `${ended.stdout.trim()} ms of computing in 400 ms of waiting`)
+})

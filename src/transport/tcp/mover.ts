@@ -3,6 +3,7 @@ import { KvError } from "../../errors/kv-error.ts"
 import { ControlMemory } from "../../os/control-memory.ts"
 import { adoptSpan } from "../../os/memory-span.ts"
 import { MessageIo } from "../../os/message-io.ts"
+import { errnoName } from "../../os/os-error.ts"
 import { interest, Poller } from "../../os/poller.ts"
 import { Sockets } from "../../os/sockets.ts"
 import { WakeUp } from "../../os/wake-up.ts"
@@ -17,6 +18,9 @@ const streamsMax = 512
 /** Callers that have not proven themselves yet. */
 const strangersMax = 64
 const sinkBytes = 256 * 1024
+/** What accept answers when the machine has no more to give, and how long nobody asks again. */
+const exhausted: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"])
+const exhaustedPauseMillis = 50
 
 /**
  * The loop of one mover thread: it waits on its sockets and its wake-up descriptor, and moves what is ready.
@@ -41,6 +45,8 @@ export class Mover implements MoverHost {
   readonly #calling = new Map<number, CallerStream>()
   readonly #spareMemory: StreamMemory[] = []
   #running = true
+  /** Until then no caller is let in: the process had no descriptor or memory for the last one. */
+  #doorClosedUntil = 0
 
   constructor(port: MessagePort, start: MoverStart) {
     this.#port = port
@@ -76,7 +82,8 @@ export class Mover implements MoverHost {
     this.#sweep()
     this.#poller.clear()
     const bell = this.#poller.watch(this.#wakeUp.fd, interest.read)
-    const door = this.#poller.watch(this.#listener.fd, this.#hasRoom() ? interest.read : 0)
+    const open = this.#hasRoom() && sharedMillis() >= this.#doorClosedUntil
+    const door = this.#poller.watch(this.#listener.fd, open ? interest.read : 0)
     const streams = this.#streams()
     const places = streams.map((stream) => this.#poller.watch(stream.fd, stream.wants))
     this.#poller.wait(this.#timeout(streams))
@@ -92,10 +99,11 @@ export class Mover implements MoverHost {
   }
 
   #timeout(streams: readonly (ListenerStream | CallerStream)[]): number {
-    let soonest = Number.POSITIVE_INFINITY
+    const now = sharedMillis()
+    let soonest = this.#doorClosedUntil > now ? this.#doorClosedUntil : Number.POSITIVE_INFINITY
     for (const stream of streams) soonest = Math.min(soonest, stream.deadlineMillis)
     if (soonest === Number.POSITIVE_INFINITY) return -1
-    return Math.max(0, Math.min(2 ** 30, Math.ceil(soonest - sharedMillis())))
+    return Math.max(0, Math.min(2 ** 30, Math.ceil(soonest - now)))
   }
 
   #streams(): (ListenerStream | CallerStream)[] {
@@ -111,7 +119,11 @@ export class Mover implements MoverHost {
   #accept(): void {
     while (this.#hasRoom()) {
       const fd = this.sockets.accept(this.#listener.fd)
-      if (fd === undefined) return
+      if (fd < 0) {
+        // The caller stays in the queue; asking again at once would be a busy loop.
+        if (exhausted.has(errnoName(-fd))) this.#doorClosedUntil = sharedMillis() + exhaustedPauseMillis
+        return
+      }
       this.#listening.add(new ListenerStream(this, fd, this.#takeMemory()))
     }
   }
