@@ -157,7 +157,7 @@ for (const transport of [loopback, tcp]) {
 }
 
 test("a target of another order and block size gets the same content", async () => {
-  const target = wholeModelLayout(shape, { blocks: 64, blockTokens: 16, order: "token-major" })
+  const target = wholeModelLayout(shape, { blocks: 64, blockTokens: 12, order: "token-major" })
   await using pair = await openPair([tcp], { target })
   const { lease } = lendRandom(pair.source, 53)
   const peer = await pair.target.agent.connect(pair.address, 5000)

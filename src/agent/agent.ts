@@ -4,7 +4,7 @@ import type { MemorySpan } from "../memory/host-memory.ts"
 import type { Endpoint } from "../transport/transport.ts"
 import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
 import type { Card, EndpointCard } from "../wire/card.ts"
-import { MessageChannel, type Received } from "./channel.ts"
+import { MessageChannel, type Received, refusalRecord } from "./channel.ts"
 import { choosePath } from "./choose-path.ts"
 import type { Clock, ControlChannel, ControlListener, ControlNetwork } from "./control-network.ts"
 import { greetAsCaller, greetAsListener } from "./greet.ts"
@@ -104,6 +104,9 @@ export class Agent implements AsyncDisposable {
    * @throws KvError KV_PEER_UNREACHABLE, KV_PEER_UNTRUSTED, KV_PEER_REFUSED, KV_TRANSPORT_UNAVAILABLE, KV_DEADLINE.
    */
   connect(address: string, timeoutMillis: number): Promise<Peer> {
+    if (this.#closed) {
+      return Promise.reject(new KvError("KV_CANCELLED", { what: "this agent was closed" }))
+    }
     const known = this.#peers.get(address)
     if (known !== undefined) return known
     if (this.#peers.size >= peersMax) {
@@ -235,7 +238,7 @@ export class Agent implements AsyncDisposable {
       action()
     } catch (thrown) {
       if (!(thrown instanceof KvError)) throw thrown
-      channel.send({ type: "refused", call, error: thrown.toJSON() })
+      channel.send({ type: "refused", call, error: refusalRecord(thrown) })
     }
   }
 }

@@ -1,6 +1,6 @@
-import { KvError } from "../errors/kv-error.ts"
+import { KvError, type KvErrorRecord } from "../errors/kv-error.ts"
 import { encodeFrame, FrameReader, frameLimits } from "../wire/control-frame.ts"
-import { type ControlMessage, noCall, readControlMessage } from "../wire/control-messages.ts"
+import { type ControlMessage, errorTextMax, noCall, readControlMessage } from "../wire/control-messages.ts"
 import type { ControlChannel } from "./control-network.ts"
 
 /** A received message with the bytes that came behind it. */
@@ -54,7 +54,7 @@ export class MessageChannel {
   /** Closes the channel, telling the peer why where there is something to tell. */
   close(error?: KvError): void {
     if (this.#closed !== undefined) return
-    if (error !== undefined) this.send({ type: "refused", call: noCall, error: error.toJSON() })
+    if (error !== undefined) this.send({ type: "refused", call: noCall, error: refusalRecord(error) })
     // First, so that this reason is the one that is told, whenever the network reports its end.
     this.#end(
       error ?? new KvError("KV_PEER_LOST", { what: `the channel to ${this.peer} was closed by this side` }),
@@ -80,5 +80,17 @@ export class MessageChannel {
     if (this.#closed !== undefined) return
     this.#closed = error
     if (this.#backlog === undefined) this.#onClose(error)
+  }
+}
+
+/** An error as it crosses the wire: its texts cut to what a peer accepts. */
+export function refusalRecord(error: KvError): KvErrorRecord {
+  const { code, what, why, next } = error.toJSON()
+  const cut = (text: string): string => text.slice(0, errorTextMax)
+  return {
+    code,
+    what: cut(what),
+    ...(why === undefined ? {} : { why: cut(why) }),
+    ...(next === undefined ? {} : { next: cut(next) }),
   }
 }

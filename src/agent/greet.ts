@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto"
-import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
+import { KvError, type KvErrorRecord, kvErrorFromRecord } from "../errors/kv-error.ts"
 import type { Session } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
 import { type ControlMessage, type ControlMessageOf, handshakeBytes } from "../wire/control-messages.ts"
@@ -39,7 +39,7 @@ export async function greetAsCaller(channel: MessageChannel, options: GreetOptio
   channel.send({ type: "proof", proof: handshakeProof(options.secret, "caller", transcript) })
   const welcome = await turns.expect("welcome")
   if (!provesSecret(welcome.proof, options.secret, "listener", transcript))
-    throw turns.fail(untrusted(channel.peer))
+    throw turns.fail(untrusted(`${channel.peer} gave no valid proof`))
   return turns.guard(() => {
     checkCard(options.card, welcome.card)
     channel.send({ type: "present", card: options.card })
@@ -68,7 +68,8 @@ export async function greetAsListener(
     listenerNonce,
   }
   const { proof } = await turns.expect("proof")
-  if (!provesSecret(proof, options.secret, "caller", transcript)) throw turns.fail(untrusted(channel.peer))
+  if (!provesSecret(proof, options.secret, "caller", transcript))
+    throw turns.fail(untrusted(`${channel.peer} gave no valid proof`))
   const session = sessionOf(options.secret, transcript)
   await options.admit(session)
   const ours = handshakeProof(options.secret, "listener", transcript)
@@ -107,7 +108,7 @@ class Turns {
       else if (this.#ended !== undefined) reject(this.#ended)
       else this.#waiting = { resolve, reject }
     })
-    if (message.type === "refused") throw this.fail(kvErrorFromRecord(message.error, "KV_PEER_REFUSED"))
+    if (message.type === "refused") throw this.fail(refusalOf(this.#channel.peer, message.error))
     if (message.type !== type) {
       const text = { what: `${this.#channel.peer} sent "${message.type}" where "${type}" was due` }
       throw this.fail(new KvError("KV_WIRE_INVALID", text))
@@ -152,9 +153,15 @@ class Turns {
   }
 }
 
-function untrusted(peer: string): KvError {
+/** What the peer refused us for. That it does not trust us is told from our side: its words name us, not it. */
+function refusalOf(peer: string, record: KvErrorRecord): KvError {
+  const error = kvErrorFromRecord(record, "KV_PEER_REFUSED")
+  return error.code === "KV_PEER_UNTRUSTED" ? untrusted(`${peer} did not accept our proof`) : error
+}
+
+function untrusted(what: string): KvError {
   return new KvError("KV_PEER_UNTRUSTED", {
-    what: `${peer} did not prove the cluster's secret`,
+    what: `${what} of the cluster's secret`,
     why: "the two agents were started with different secrets",
     next: "start both with the same KVFERRY_SECRET_FILE",
   })

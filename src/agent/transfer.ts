@@ -151,7 +151,8 @@ export class Transfer {
     this.#step("land")
 
     this.#options.onLanded?.(target)
-    if (this.#options.integrity === "full") this.#compare(grant.fingerprints, target)
+    if (this.#options.integrity === "full")
+      this.#compare(grant.fingerprints, source.layout.blockTokens, target)
     // The source confirms that the lease was in force until now: no block was reused while we read it.
     await peer.release(lease, this.#deadline, signal)
     this.#account.provenAt = clock.now()
@@ -159,17 +160,18 @@ export class Transfer {
     this.#step("deliver")
   }
 
-  #compare(expected: BigUint64Array, target: StoredSequence): void {
-    const positions = blocksFor(target.tokens, target.layout.blockTokens)
+  /** The source sealed its own blocks, so ours are hashed in units of its block size. */
+  #compare(expected: BigUint64Array, unitTokens: number, target: StoredSequence): void {
+    const positions = blocksFor(target.tokens, unitTokens)
     const wanted = target.layout.shape.layers * positions
     if (expected.length !== wanted) {
       throw new KvError("KV_PEER_REFUSED", {
         what: `integrity "full" was asked for, and the source sent ${expected.length} of ${wanted} hashes`,
-        why: "it did not seal the sequence, or has another block size",
+        why: "it did not seal the sequence",
         next: 'start the prefill worker with integrity "full"',
       })
     }
-    const found = fingerprintBlocks(target)
+    const found = fingerprintBlocks(target, unitTokens)
     this.#account.checked = found.length
     this.#account.difference = firstDifferentBlock(expected, found, positions)
     if (this.#account.difference === undefined) return

@@ -1,6 +1,7 @@
 import { fstatSync } from "node:fs"
 import { buffer } from "node:stream/consumers"
 import { Command, Option } from "commander"
+import type { DemoReport } from "../demo/demo.ts"
 import { progressOn } from "../terminal/progress.ts"
 import { styleFor } from "../terminal/style.ts"
 import type { FaultRequest } from "../verify/faults.ts"
@@ -76,6 +77,9 @@ export function demoCommand(): Command {
       const style = styleFor(process.stdout)
       const output = {
         write: flags.json ? () => {} : (text: string) => void process.stdout.write(text),
+        report: (report: DemoReport) => {
+          if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+        },
         style,
         progress: progressOn(process.stderr),
       }
@@ -99,7 +103,6 @@ export function demoCommand(): Command {
         },
         output,
       )
-      if (flags.json) process.stdout.write(`${JSON.stringify(report)}\n`)
       process.exitCode = report.verdict === "identical" ? 0 : 1
     })
 }

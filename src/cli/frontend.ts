@@ -1,7 +1,7 @@
 import { basename, resolve } from "node:path"
 import { Command, Option } from "commander"
 import { announceReady, untilEnded } from "./lifetime.ts"
-import { jsonLog } from "./log.ts"
+import { jsonLog, type LogLevel } from "./log.ts"
 import { bundledModel, collect, contextHelp, portNumber, wholeNumber } from "./options.ts"
 
 interface Flags {
@@ -13,7 +13,7 @@ interface Flags {
   readonly prefill: string[]
   readonly decode: string[]
   readonly secretFile?: string
-  readonly verbose: boolean
+  readonly log: LogLevel
   readonly leash: boolean
 }
 
@@ -38,7 +38,14 @@ export function frontendCommand(): Command {
     .requiredOption("--prefill <url>", "a prefill worker; may be repeated", collect)
     .requiredOption("--decode <url>", "a decode worker; may be repeated", collect)
     .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
-    .option("-v, --verbose", "log each request", false)
+    .addOption(
+      new Option(
+        "--log <level>",
+        "what is logged, as JSON on standard error: nothing, failures, each request",
+      )
+        .choices(["silent", "warn", "info"])
+        .default("warn"),
+    )
     .addOption(new Option("--leash", "end when standard input closes").hideHelp())
     .action(async (flags: Flags) => {
       const { openFrontend } = await import("../serve/frontend/frontend.ts")
@@ -53,7 +60,7 @@ export function frontendCommand(): Command {
         secret: bearerOf(readSecret(flags.secretFile)),
         ...face,
         modelName: flags.modelName ?? basename(resolve(flags.model)),
-        log: jsonLog(flags),
+        log: jsonLog(flags.log),
       })
       announceReady({ url: frontend.url })
       await untilEnded(flags)

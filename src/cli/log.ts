@@ -1,9 +1,15 @@
-import type { Log, LogFields } from "../serve/frontend/log.ts"
+import { type Log, type LogFields, silentLog } from "../serve/frontend/log.ts"
 
-/** Log lines as JSON on standard error. `info` only when asked for. */
-export function jsonLog(options: { readonly verbose: boolean }): Log {
-  const line = (level: string) => (event: string, fields?: LogFields) => {
-    process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, ...fields })}\n`)
+/** How much is logged. */
+export type LogLevel = "silent" | "warn" | "info"
+
+/** Log lines as JSON on standard error. */
+export function jsonLog(level: LogLevel): Log {
+  const line = (name: string) => (event: string, fields?: LogFields) => {
+    process.stderr.write(
+      `${JSON.stringify({ time: new Date().toISOString(), level: name, event, ...fields })}\n`,
+    )
   }
-  return { info: options.verbose ? line("info") : () => {}, warn: line("warn"), error: line("error") }
+  if (level === "silent") return silentLog
+  return { info: level === "info" ? line("info") : silentLog.info, warn: line("warn"), error: line("error") }
 }

@@ -3,12 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
 import { readTokenizer } from "../engine/tokenizer.ts"
-import { KvError } from "../errors/kv-error.ts"
+import { isKvErrorCode, KvError } from "../errors/kv-error.ts"
 import { type Cluster, type ClusterEvent, startCluster } from "../serve/cluster.ts"
 import { bearerOf, readSecret } from "../serve/secret.ts"
 import { servedContext } from "../serve/served-context.ts"
 import type { Progress } from "../terminal/progress.ts"
 import { harmless, type Style } from "../terminal/style.ts"
+import { countText } from "../terminal/units.ts"
 import { type FaultRequest, type Planting, placeFault } from "../verify/faults.ts"
 import { type Answer, ask } from "./ask.ts"
 import { type Comparison, compare, placeText } from "./compare.ts"
@@ -39,6 +40,8 @@ export interface DemoOptions {
 /** Where a demo talks: text for people, or nowhere when a document is wanted. */
 export interface DemoOutput {
   readonly write: (text: string) => void
+  /** Hears the report before the processes are left up. */
+  readonly report: (report: DemoReport) => void
   readonly style: Style
   readonly progress: Progress
 }
@@ -63,6 +66,8 @@ export interface DemoReport {
   readonly verdict: "identical" | "different"
   readonly summary: string
   readonly model: string
+  /** Base URL of the frontend; gone when the demo has ended, unless it serves. */
+  readonly url: string
   readonly processes: Readonly<Record<"frontend" | "prefill" | "decode" | "reference", number>>
   readonly inject?: string
   readonly results: readonly DemoResult[]
@@ -106,9 +111,11 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     checkPlanted(options.inject, results)
     const report = reportOf(results, options, cluster, basename(model))
     output.write(`\n${verdictLine(report, output.style)}\n`)
+    output.report(report)
     if (options.serve && !options.interrupted.aborted) await serveUntilInterrupted(cluster, options, output)
     return report
   } catch (thrown) {
+    if (options.interrupted.aborted) output.write("\n")
     // Whatever an interruption broke on its way, it is the interruption that is to be told.
     throwIfInterrupted(options.interrupted)
     throw thrown
@@ -142,6 +149,7 @@ async function judge(
     const answer = await ask(prompt, { ...asking, onText })
     if (answer.error !== undefined) output.write(output.style.bad(harmless(answer.error)))
     output.write(`\n${receiptLines(answer.record, output.style).join("\n")}\n`)
+    if (answer.error !== undefined && !isDifference(answer)) throw couldNotAnswer(i, answer)
     answers.push(answer)
   }
 
@@ -173,6 +181,17 @@ async function judge(
   return results
 }
 
+/** True when a request failed because its bytes differed: that is a judgement, and the comparison goes on. */
+const isDifference = ({ record }: Answer): boolean => record.transfer?.integrity.verdict === "different"
+
+function couldNotAnswer(i: number, { record, error }: Answer): KvError {
+  const code = record.error?.code
+  return new KvError(isKvErrorCode(code) ? code : "KV_WORKER_LOST", {
+    what: `prompt ${i + 1} was not answered`,
+    ...(error === undefined ? {} : { why: error }),
+  })
+}
+
 function resultOf(
   prompt: DemoPrompt,
   answer: Answer,
@@ -198,7 +217,7 @@ function checkPlanted(inject: DemoOptions["inject"], results: readonly DemoResul
   if (inject === undefined || results.some(({ planting }) => planting?.possible === true)) return
   const last = results.at(-1)?.planting
   throw new KvError("KV_USAGE", {
-    what: `the fault ${inject.text} fits none of the ${results.length} prompts`,
+    what: `the fault ${inject.text} fits none of the ${countText(results.length, "prompt")} given`,
     ...(last?.possible === false ? { why: last.why } : {}),
     next: "choose another place, or a longer prompt",
   })
@@ -214,7 +233,10 @@ function reportOf(
   const sum = (pick: (comparison: Comparison) => number): number =>
     results.reduce((total, { comparison }) => total + pick(comparison), 0)
   const identical =
-    `identical: ${results.length} prompts, ${sum((c) => c.tokens.compared)} tokens, ` +
+    `identical: ${countText(results.length, "prompt")}, ${countText(
+      sum((c) => c.tokens.compared),
+      "token",
+    )}, ` +
     `${sum((c) => c.logits.compared)} steps' logits bit for bit, ${sum((c) => c.blocks.compared)} block contents; ` +
     `prompt tokens computed by the decode worker: ${Math.max(...results.map(({ record }) => record.decodePromptTokensComputed ?? 0))}`
   const first = wrong[0]
@@ -222,12 +244,13 @@ function reportOf(
     first?.comparison.firstDifference === undefined
       ? "in what was computed, not in the blocks"
       : `first at ${placeText(first.comparison.firstDifference)}`
-  const different = `different: ${wrong.length} of ${results.length} prompts; "${first?.title}" (${first?.promptTokens} tokens) ${place}`
+  const different = `different: ${wrong.length} of ${countText(results.length, "prompt")}; "${first?.title}" (${countText(first?.promptTokens ?? 0, "token")}) ${place}`
   return {
     schema: "kvferry/demo/1",
     verdict: wrong.length === 0 ? "identical" : "different",
     summary: wrong.length === 0 ? identical : different,
     model,
+    url: cluster.url,
     processes: {
       frontend: cluster.process("frontend").pid,
       prefill: cluster.process("prefill").pid,
@@ -240,7 +263,9 @@ function reportOf(
 }
 
 function promptHead(i: number, count: number, prompt: DemoPrompt, style: Style): string {
-  const title = style.strong(`[${i + 1}/${count}] ${prompt.tokens.length} tokens, ${prompt.title}`)
+  const title = style.strong(
+    `[${i + 1}/${count}] ${countText(prompt.tokens.length, "token")}, ${prompt.title}`,
+  )
   return `${title}\n  ${style.faint(harmless(prompt.shown).replaceAll("\n", " ⏎ "))}`
 }
 

@@ -1,7 +1,7 @@
 import type { Party, TransferReceipt } from "../agent/receipt.ts"
 import type { RequestRecord } from "../serve/frontend/request-record.ts"
 import type { Style } from "../terminal/style.ts"
-import { rateText, sizeText, timeText } from "../terminal/units.ts"
+import { countText, rateText, sizeText, timeText } from "../terminal/units.ts"
 import { placeText } from "./compare.ts"
 
 /** A receipt as lines for people. */
@@ -13,7 +13,7 @@ export function receiptLines(record: RequestRecord, style: Style): string[] {
     `prefill ${record.prefill === null ? "-" : timeText(record.prefill.prefillMicros)}`,
   ]
   const lines = [
-    `request   ${record.requestId}  ${record.promptTokens} prompt tokens, ${record.completionTokens} generated`,
+    `request   ${record.requestId}  ${countText(record.promptTokens, "prompt token")}, ${record.completionTokens} generated`,
   ]
   if (transfer !== null) lines.push(...transferLines(transfer, style))
   lines.push(
@@ -32,7 +32,7 @@ function transferLines(receipt: TransferReceipt, style: Style): string[] {
   return [
     `from      ${partyText(receipt.source)}`,
     `to        ${partyText(receipt.target)}`,
-    `moved     ${receipt.blocks} blocks × ${receipt.layers} layers, ${sizeText(receipt.bytes)} in ${receipt.pieces} pieces${rails}`,
+    `moved     ${countText(receipt.blocks, "block")} × ${countText(receipt.layers, "layer")}, ${sizeText(receipt.bytes)} in ${countText(receipt.pieces, "piece")}${rails}`,
     `path      ${path.why}`,
     `speed     ${rateText(receipt.bytesPerSecond)}: claim ${timeText(micros.grant)}, plan ${timeText(micros.plan)}, move ${timeText(
       micros.move,

@@ -89,7 +89,7 @@ test("a port in use is told, and nothing is left running", async () => {
 
 test("a path that cannot be used is a refusal, never a silent other way", async () => {
   const { code, stdout } = await kvferry(["demo", "--json", "--prompt", "The sea", "--paths", "loopback"])
-  assert.notEqual(code, 0)
+  assert.equal(code, 3)
   assert.match(stdout, /KV_TRANSPORT_UNAVAILABLE/)
   assert.match(stdout, /the peer is another process/)
 })

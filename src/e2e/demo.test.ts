@@ -102,7 +102,7 @@ test("damage before the proof is convicted by the transfer itself: no token is d
 test("a fault that fits no prompt is a usage error, not a pass", async () => {
   const { code, stderr } = await kvferry(["demo", "--prompt", "Hi", "--inject", "blocks-exchanged"])
   assert.equal(code, 2)
-  assert.match(stderr, /fits none of the 1 prompts/)
+  assert.match(stderr, /fits none of the 1 prompt /)
 })
 
 test("the user's own text comes from options, files and standard input", async () => {
@@ -153,6 +153,6 @@ test("people get text: three processes, a receipt for each prompt, one verdict i
   assert.match(stdout, /frontend +pid \d+/)
   assert.match(stdout, /prompt tokens computed there: 0/)
   assert.match(stdout, /2 rails/)
-  assert.match(stdout.trimEnd().split("\n").at(-1)!, /^identical: 1 prompts/)
+  assert.match(stdout.trimEnd().split("\n").at(-1)!, /^identical: 1 prompt, /)
   assert.ok(!stdout.includes("\u001b"), "no colour where there is no terminal")
 })

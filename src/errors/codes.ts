@@ -11,7 +11,6 @@ export const errorCodes = {
   KV_MODEL_INVALID: { exit: 2, status: 500 },
   KV_REQUEST_INVALID: { exit: 2, status: 400 },
   KV_REQUEST_TOO_LARGE: { exit: 2, status: 413 },
-  KV_MODEL_UNKNOWN: { exit: 2, status: 404 },
   KV_PLAN_IMPOSSIBLE: { exit: 2, status: 500 },
   KV_BYTES_DIFFER: { exit: 1, status: 500 },
   KV_PORT_IN_USE: { exit: 3, status: 500 },

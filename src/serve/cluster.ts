@@ -139,7 +139,9 @@ export class Cluster implements AsyncDisposable {
     const ownPort = known === undefined ? undefined : new URL(known.url).port
     if (name === "frontend") {
       const workers = ["--prefill", this.process("prefill").url, "--decode", this.process("decode").url]
-      return ["frontend", ...common, ...workers, "--port", ownPort ?? String(port)]
+      // A demo tells each failure itself; its frontend's log would only stand in the middle of an answer.
+      const log = ["--log", this.#options.restart ? "warn" : "silent"]
+      return ["frontend", ...common, ...workers, ...log, "--port", ownPort ?? String(port)]
     }
     const agentPort = known?.agent?.split(":").at(-1) ?? "0"
     const ports = ["--port", ownPort ?? "0", "--agent-port", agentPort]

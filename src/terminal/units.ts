@@ -1,3 +1,8 @@
+/** A number of things: "1 token", "2 tokens". */
+export function countText(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`
+}
+
 /** A size as people read it: bytes, KiB, MiB or GiB. */
 export function sizeText(bytes: number): string {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"]

@@ -1,5 +1,5 @@
 import { xxh64 } from "@node-rs/xxhash"
-import { blocksFor, type KvLayout, kvStrides, tokensInBlock } from "../kv/kv-layout.ts"
+import { blocksFor, type KvLayout, kvStrides } from "../kv/kv-layout.ts"
 import { headIsContiguous, planes, rowBytes, rowOffset } from "../kv/kv-rows.ts"
 import type { MemorySpan } from "../memory/host-memory.ts"
 
@@ -13,21 +13,24 @@ export interface StoredSequence {
 }
 
 /**
- * One hash for each (layer, block position): `[layers * positions]`, layer by layer.
+ * One hash for each (layer, unit of tokens): `[layers * units]`, layer by layer.
  *
- * The hash covers the rows of stored tokens only, always in head-major order, so that two layouts of one cache agree;
- * its seed is the place, so that a right block in a wrong place differs. The function is xxh64: made to notice
- * accidents, not forgery.
+ * A unit is a block of the sequence's own layout, or of the one it is compared with (`unitTokens`). The hash covers the
+ * rows of stored tokens only, always in head-major order, so that two layouts of one cache agree; its seed is the
+ * place, so that right bytes in a wrong place differ. The function is xxh64: made to notice accidents, not forgery.
  */
-export function fingerprintBlocks(sequence: StoredSequence): BigUint64Array {
-  const positions = blocksFor(sequence.tokens, sequence.layout.blockTokens)
+export function fingerprintBlocks(
+  sequence: StoredSequence,
+  unitTokens: number = sequence.layout.blockTokens,
+): BigUint64Array {
+  const units = blocksFor(sequence.tokens, unitTokens)
   const layers = sequence.layout.shape.layers
-  const hashes = new BigUint64Array(layers * positions)
-  const scratch = new Uint8Array(kvStrides(sequence.layout).block)
+  const hashes = new BigUint64Array(layers * units)
+  const scratch = scratchFor(sequence.layout, unitTokens)
   for (let layer = 0; layer < layers; layer++) {
-    for (let position = 0; position < positions; position++) {
-      const content = blockContent(sequence, layer, position, scratch)
-      hashes[layer * positions + position] = xxh64(content, placeSeed(layer, position))
+    for (let unit = 0; unit < units; unit++) {
+      const content = unitContent(sequence, layer, unit, unitTokens, scratch)
+      hashes[layer * units + unit] = xxh64(content, placeSeed(layer, unit))
     }
   }
   return hashes
@@ -36,11 +39,11 @@ export function fingerprintBlocks(sequence: StoredSequence): BigUint64Array {
 /** One hash for each head's key and value: `[layers][positions][2 * heads]`, key before value. */
 export function fingerprintHeads(sequence: StoredSequence): bigint[][][] {
   const { layout } = sequence
-  const scratch = new Uint8Array(kvStrides(layout).block)
+  const scratch = scratchFor(layout, layout.blockTokens)
   const positions = blocksFor(sequence.tokens, layout.blockTokens)
   return Array.from({ length: layout.shape.layers }, (_, layer) =>
     Array.from({ length: positions }, (_unused, position) => {
-      const content = blockContent(sequence, layer, position, scratch)
+      const content = unitContent(sequence, layer, position, layout.blockTokens, scratch)
       const headBytes = content.byteLength / (2 * layout.heads)
       return Array.from({ length: 2 * layout.heads }, (_also, i) => {
         const at = ((i % 2) * layout.heads + Math.floor(i / 2)) * headBytes
@@ -60,27 +63,37 @@ export const hashText = (hash: bigint): string => hash.toString(16).padStart(16,
 
 const placeSeed = (layer: number, position: number): bigint => (BigInt(layer) << 32n) | BigInt(position)
 
-/** The stored rows of a block in head-major order: in place when they lie so, else gathered into `scratch`. */
-function blockContent(
+const scratchFor = (layout: KvLayout, unitTokens: number): Uint8Array =>
+  new Uint8Array(2 * layout.heads * unitTokens * rowBytes(layout))
+
+/** The stored rows of a unit in head-major order: in place when they lie so, else gathered into `scratch`. */
+function unitContent(
   { layout, spans, blocks, tokens }: StoredSequence,
   layer: number,
-  position: number,
+  unit: number,
+  unitTokens: number,
   scratch: Uint8Array,
 ): Uint8Array {
-  const strides = kvStrides(layout)
-  const block = blocks[position]!
-  const stored = tokensInBlock(position, tokens, layout.blockTokens)
-  const bytes = spans[layer]!.view(block * strides.block, strides.block)
-  if (layout.order === "head-major" && stored === layout.blockTokens) return bytes
+  const { blockTokens } = layout
+  const span = spans[layer]!
+  const first = unit * unitTokens
+  const end = Math.min(tokens, first + unitTokens)
+  const blockBytes = kvStrides(layout).block
+  if (layout.order === "head-major" && unitTokens === blockTokens && end - first === blockTokens) {
+    return span.view(blocks[unit]! * blockBytes, blockBytes)
+  }
   const row = rowBytes(layout)
-  const run = headIsContiguous(layout) ? stored * row : row
+  const together = headIsContiguous(layout)
   let at = 0
   for (const plane of planes) {
     for (let head = layout.firstHead; head < layout.firstHead + layout.heads; head++) {
-      for (let done = 0; done < stored * row; done += run) {
-        const from = rowOffset(layout, 0, plane, head, done / row)
-        scratch.set(bytes.subarray(from, from + run), at)
-        at += run
+      for (let token = first; token < end; ) {
+        const slot = token % blockTokens
+        const run = together ? Math.min(blockTokens - slot, end - token) : 1
+        const from = rowOffset(layout, blocks[Math.floor(token / blockTokens)]!, plane, head, slot)
+        scratch.set(span.view(from, run * row), at)
+        at += run * row
+        token += run
       }
     }
   }

@@ -32,6 +32,9 @@ export const handshakeBytes = { nonce: 32, proof: 32 } as const
 /** Call number of a refusal that answers no call: the handshake itself was refused. */
 export const noCall = 0
 
+/** Characters of each text of an error. */
+export const errorTextMax = 2000
+
 const blocksMax = 2 ** 17
 
 /** Reads a message that came over the wire. @throws KvError KV_WIRE_INVALID. */
@@ -76,11 +79,11 @@ export function readControlMessage(body: unknown): ControlMessage {
 
 function readError(value: unknown): KvErrorRecord {
   const error = fields(value, "error")
-  const record = { code: text(error, "code", 64), what: text(error, "what", 2000) }
+  const record = { code: text(error, "code", 64), what: text(error, "what", errorTextMax) }
   // The code is checked where the error is rebuilt: an unknown one of a newer peer becomes a general one.
   return {
     ...(record as Pick<KvErrorRecord, "code" | "what">),
-    ...(typeof error["why"] === "string" ? { why: text(error, "why", 2000) } : {}),
-    ...(typeof error["next"] === "string" ? { next: text(error, "next", 2000) } : {}),
+    ...(typeof error["why"] === "string" ? { why: text(error, "why", errorTextMax) } : {}),
+    ...(typeof error["next"] === "string" ? { next: text(error, "next", errorTextMax) } : {}),
   }
 }

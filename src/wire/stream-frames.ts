@@ -16,7 +16,7 @@ export const proofBytes = 32
 export const headerBytes = 32
 export const pieceBytes = 16
 
-/** Most pieces of one request: with the response header they fit one `sendmsg` of 1,024 iovecs. */
+/** Most pieces of one request: its table stays small, and the listener checks it in one go. */
 export const requestPiecesMax = 1000
 /** Most payload bytes of one request. */
 export const requestBytesMax = 4 * 2 ** 20

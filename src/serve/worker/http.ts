@@ -16,6 +16,10 @@ import { workerMetrics } from "./worker-metrics.ts"
 /** Largest request body: a context of a million tokens as JSON. */
 const bodyBytesMax = 16 * 2 ** 20
 
+/** Connections, and requests that compute, at one time. */
+const connectionsMax = 1024
+const requestsMax = 256
+
 /** A worker's HTTP port. */
 export interface WorkerPort extends AsyncDisposable {
   readonly host: string
@@ -46,6 +50,8 @@ export async function serveWorker(
     })
   })
 
+  let computing = 0
+
   async function handle(
     request: IncomingMessage,
     response: ServerResponse,
@@ -66,6 +72,16 @@ export async function serveWorker(
       throw new KvError("KV_PEER_UNTRUSTED", text)
     }
     const route = request.method === "POST" ? path : ""
+    if (computing >= requestsMax && route !== workerRoutes.release) {
+      throw new KvError("KV_LIMIT", {
+        what: `this worker has ${requestsMax} requests already`,
+        next: "try again later",
+      })
+    }
+    computing += 1
+    response.once("close", () => {
+      computing -= 1
+    })
     if (route === workerRoutes.prefill && worker.role === "prefill") {
       const answer = await worker.prefill(await readBody(request, prefillRequestSchema), signal)
       // A frontend that went away meanwhile will neither use the lease nor give it back.
@@ -130,6 +146,7 @@ export async function serveWorker(
     response.end()
   }
 
+  server.maxConnections = connectionsMax
   return await new Promise<WorkerPort>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const inUse = error.code === "EADDRINUSE"
