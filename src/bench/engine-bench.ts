@@ -8,8 +8,8 @@ import { blocksFor, wholeModelLayout } from "../kv/kv-layout.ts"
 import { cacheOf, KvPool } from "../memory/kv-pool.ts"
 import { hostMemory } from "../os/host-memory.ts"
 import type { Progress } from "../terminal/progress.ts"
+import { throwIfInterrupted } from "./interrupted.ts"
 import { type Spread, spreadOf } from "./statistics.ts"
-import { throwIfInterrupted } from "./transfer-bench.ts"
 
 /** The model that the package carries. */
 const bundledModel = fileURLToPath(new URL("../../models/ferry-tiny", import.meta.url))

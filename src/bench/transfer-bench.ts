@@ -1,6 +1,6 @@
 import { assert } from "../errors/assert.ts"
-import { KvError } from "../errors/kv-error.ts"
 import type { Progress } from "../terminal/progress.ts"
+import { throwIfInterrupted } from "./interrupted.ts"
 import { type Job, jobBytes, jobPieces } from "./job.ts"
 import { busyMicros, loadAverage1Minute } from "./machine.ts"
 import type { WrongWord } from "./pattern.ts"
@@ -91,6 +91,7 @@ export interface TransferBench {
 /** Runs every case between two processes of their own. A wrong byte is a verdict, not an error. */
 export async function benchTransfers(options: TransferBenchOptions): Promise<TransferBench> {
   const { layers, blocksPerLayer, cases, signal, progress } = options
+  throwIfInterrupted(signal)
   await using source = new SideHandle("source", signal)
   await using target = new SideHandle("target", signal)
   progress.update("filling two pools")
@@ -284,9 +285,4 @@ function timesOf(runs: readonly Run[], firstMicros: number, bytes: number): Move
 function rates(bytes: number, { median, min, max }: Spread): Spread {
   const rate = (micros: number): number => (bytes / micros) * 1e6
   return { median: rate(median), min: rate(max), max: rate(min) }
-}
-
-/** @throws KvError KV_CANCELLED once the bench was interrupted. */
-export function throwIfInterrupted(signal: AbortSignal): void {
-  if (signal.aborted) throw new KvError("KV_CANCELLED", { what: "the bench was interrupted" })
 }

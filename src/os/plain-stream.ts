@@ -86,9 +86,9 @@ export class PlainMessage {
     this.#moveAll((header) => libc.sendmsg(fd, header, abi.MSG_NOSIGNAL), "sendmsg")
   }
 
-  /** Receives until every place of the list is full. Returns false when the stream ended before its first byte. */
+  /** Receives until every place of the list is full; each call waits for its whole list. Returns false when the stream ended before its first byte. */
   receiveAll(fd: number): boolean {
-    return this.#moveAll((header) => libc.recvmsg(fd, header, 0), "recvmsg")
+    return this.#moveAll((header) => libc.recvmsg(fd, header, abi.MSG_WAITALL), "recvmsg")
   }
 
   #moveAll(call: (header: number) => number, name: string): boolean {

@@ -1,8 +1,8 @@
 import type { MessageIo } from "../../os/message-io.ts"
 
 /** Most bytes and pieces offered to one call: enough to fill a socket, small enough to share a thread. */
-const bytesPerCall = 2 * 2 ** 20
-const segmentsPerCall = 512
+const bytesPerCall = 4 * 2 ** 20
+const segmentsPerCall = 1024
 /** Passed runs that are kept before they are forgotten together. */
 const passedMax = 4096
 
