@@ -38,6 +38,8 @@ interface InFlight {
   readonly move: CallerMove
   readonly bytes: number
   readonly slot: number
+  /** How many bytes of the stream, from its first request on, end with this request and its payload. */
+  readonly endsAt: number
   /** For a read: address and length of each part, in the order they will come. */
   readonly places: readonly { readonly address: number; readonly length: number }[]
 }
@@ -52,6 +54,7 @@ export class CallerStream extends Stream {
   readonly #connectDeadline: number
   #phase: Phase = "connecting"
   #nextBatch = 1
+  #queuedBytes = 0
   readonly #freeSlots = Array.from({ length: requestsInFlightMax }, (_, slot) => slot)
   readonly #waiting: CallerMove[] = []
   readonly #inFlight: InFlight[] = []
@@ -187,6 +190,7 @@ export class CallerStream extends Stream {
     table.u8.set(Buffer.from(this.#session, "hex"), helloSessionAt)
     table.u8.set(streamProof(this.#key, this.#session, nonce), helloProofAt)
     this.outgoing.push(table.address, helloBytes)
+    this.#queuedBytes += helloBytes
     this.#phase = "verdict"
     this.incoming.push(small.address, headerBytes)
     this.push()
@@ -247,11 +251,16 @@ export class CallerStream extends Stream {
     const batch = this.#nextBatch
     this.#nextBatch = (this.#nextBatch % 0xffffffff) + 1
     writeRequest(data, { direction: direction[move.direction], batch, pieces: places.length, bytes })
-    this.outgoing.push(address, headerBytes + places.length * pieceBytes)
-    if (move.direction === "write")
+    const tableEnd = headerBytes + places.length * pieceBytes
+    this.outgoing.push(address, tableEnd)
+    this.#queuedBytes += tableEnd
+    if (move.direction === "write") {
       for (const place of places) this.outgoing.push(place.address, place.length)
+      this.#queuedBytes += bytes
+    }
     move.outstanding += 1
-    this.#inFlight.push({ batch, move, bytes, slot, places: move.direction === "read" ? places : [] })
+    const expected = move.direction === "read" ? places : []
+    this.#inFlight.push({ batch, move, bytes, slot, endsAt: this.#queuedBytes, places: expected })
   }
 
   #takeResponse(): void {
@@ -259,6 +268,10 @@ export class CallerStream extends Stream {
     const request = this.#inFlight[0]
     if (response === undefined || request === undefined || response.batch !== request.batch) {
       return this.close("an answer came that no request waits for")
+    }
+    // Or our memory would still be read from after the move was said to be done.
+    if (this.#queuedBytes - this.outgoing.bytes < request.endsAt) {
+      return this.close("an answer came before its request had been sent")
     }
     if (response.status !== status.ok) {
       this.#refused(request, response.status, response.piece)

@@ -571,10 +571,11 @@ function answer(response: { status: number; batch: number; bytes: number }): Uin
 async function callHostile(
   script: (raw: Raw) => Promise<void>,
   use: (connect: (millis?: number) => Promise<Connection>, target: HostMapping) => Promise<void>,
+  bytes = mib,
 ): Promise<void> {
   const { server, port } = await hostileListener(script)
   const endpoint = await tcp.open({ host: "127.0.0.1", rails: 1 })
-  const target = hostMemory.map(mib, "victim")
+  const target = hostMemory.map(bytes, "victim")
   try {
     await endpoint.register(0, target)
     const session = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
@@ -654,6 +655,25 @@ test("an answer that nobody asked for ends the connection", async () => {
     const connection = await connect()
     isKv("KV_PEER_LOST")(await connection.lost)
   })
+})
+
+test("a write that is answered before it was sent ends the connection: our memory was still being read", async () => {
+  const script = async (raw: Raw): Promise<void> => {
+    await welcome(raw)
+    const { batch } = readRequest(await raw.take(headerBytes))!
+    // What is not read fills the kernel's buffers, so most of the 16 MiB cannot have left by now.
+    raw.socket.pause()
+    const early = [0, 1, 2, 3].map((i) => answer({ status: status.ok, batch: batch + i, bytes: 0 }))
+    raw.socket.write(Buffer.concat(early))
+  }
+  const use = async (connect: () => Promise<Connection>): Promise<void> => {
+    const connection = await connect()
+    const remote = [{ region: 0, length: 16 * mib, rkeys: [0] }]
+    const deadline = performance.now() + 5000
+    const moving = connection.move({ direction: "write", plan: planOf(16 * mib), remote, deadline })
+    await assert.rejects(moving, isKv("KV_PEER_LOST"))
+  }
+  await callHostile(script, use, 16 * mib)
 })
 
 test("a listener that stops in the middle of a payload is a deadline, and the bytes come no more", async () => {
