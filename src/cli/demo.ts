@@ -21,7 +21,7 @@ interface Flags {
   readonly context?: number
   readonly prompt?: string[]
   readonly promptFile?: string[]
-  readonly maxTokens: number
+  readonly maxTokens?: number
   readonly temperature: number
   readonly seed: number
   readonly port: number
@@ -48,7 +48,11 @@ export function demoCommand(): Command {
     .option("--context <tokens>", contextHelp, wholeNumber(16, 2 ** 20))
     .option("--prompt <text>", "your own prompt; may be repeated", collect)
     .option("--prompt-file <file>", "a UTF-8 file as prompt, - for standard input; may be repeated", collect)
-    .option("--max-tokens <n>", "tokens of an answer to your own prompt", wholeNumber(1, 2 ** 20), 48)
+    .option(
+      "--max-tokens <n>",
+      "tokens of an answer to your own prompt (default: 48, or what fits)",
+      wholeNumber(1, 2 ** 20),
+    )
     .option("--temperature <t>", "0 takes the most likely token", numberBetween(0, 2), 0)
     .option("--seed <n>", "of the draws at a temperature above 0", wholeNumber(0, 2 ** 32 - 1), 0)
     .addOption(
@@ -88,7 +92,7 @@ export function demoCommand(): Command {
           model: flags.model,
           ...(flags.context === undefined ? {} : { context: flags.context }),
           prompts: await ownPrompts(flags),
-          maxTokens: flags.maxTokens,
+          ...(flags.maxTokens === undefined ? {} : { maxTokens: flags.maxTokens }),
           temperature: flags.temperature,
           seed: flags.seed,
           port: flags.port ?? (flags.serve ? 8000 : 0),
@@ -122,7 +126,7 @@ async function ownPrompts(flags: Flags): Promise<string[]> {
 }
 
 /** How long a pipe may be silent before it is taken for one that was never meant for us. */
-const silentMillis = 300
+const silentMillis = 1000
 
 /**
  * Text that somebody piped or redirected into us.
@@ -145,6 +149,8 @@ async function pipedText(): Promise<string | undefined> {
   })
   if (!spoke) {
     process.stdin.destroy()
+    const notice = "standard input is a pipe that says nothing: it is not waited for (--prompt-file - would)"
+    process.stderr.write(`kvferry: ${notice}\n`)
     return undefined
   }
   const bytes = await buffer(process.stdin)

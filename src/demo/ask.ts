@@ -50,10 +50,17 @@ export async function ask(prompt: DemoPrompt, options: AskOptions): Promise<Answ
   const { text, error } = response.ok
     ? await readStream(response, options.onText)
     : { text: "", error: errorMessage(await response.text()) }
-  const record = await fetchRecord(options.url, requestId, authorization)
+  // What was refused before it began has no record: there is nothing to wait for.
+  const record = await fetchRecord(options.url, requestId, authorization, response.status === 400 ? 1 : 50)
   if (record === undefined) {
-    const what = `the frontend kept no record of ${requestId}`
-    throw new KvError("KV_REQUEST_INVALID", error === undefined ? { what } : { what, why: error })
+    throw new KvError("KV_REQUEST_INVALID", {
+      what:
+        error === undefined
+          ? `the frontend kept no record of ${requestId}`
+          : "the frontend refused the prompt",
+      ...(error === undefined ? {} : { why: error }),
+      next: "check that tokenizer.json and config.json of the model belong together",
+    })
   }
   return { text, record, ...(error === undefined ? {} : { error }) }
 }
@@ -86,8 +93,9 @@ async function fetchRecord(
   url: string,
   requestId: string,
   authorization: string,
+  triesMax: number,
 ): Promise<RequestRecord | undefined> {
-  for (let tries = 0; tries < 50; tries++) {
+  for (let tries = 0; tries < triesMax; tries++) {
     const query = new URLSearchParams({ request: requestId })
     const response = await reach(`${url}/kvferry/v1/receipts?${query}`, { headers: { authorization } })
     const body = (await response.json()) as { data?: RequestRecord[] }

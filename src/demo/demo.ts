@@ -2,8 +2,10 @@ import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join, resolve } from "node:path"
+import { readLlamaConfig } from "../engine/hf-config.ts"
 import { readTokenizer } from "../engine/tokenizer.ts"
 import { isKvErrorCode, KvError } from "../errors/kv-error.ts"
+import { blocksFor, type KvLayout, wholeModelLayout } from "../kv/kv-layout.ts"
 import { type Cluster, type ClusterEvent, startCluster } from "../serve/cluster.ts"
 import { bearerOf, readSecret } from "../serve/secret.ts"
 import { servedContext } from "../serve/served-context.ts"
@@ -25,7 +27,8 @@ export interface DemoOptions {
   readonly context?: number
   /** Prompts of the user's own; the demo's when there are none. */
   readonly prompts: readonly string[]
-  readonly maxTokens: number
+  /** Tokens of an answer to a prompt of the user's own; what fits, up to a default, when left out. */
+  readonly maxTokens?: number
   readonly temperature: number
   readonly seed: number
   readonly port: number
@@ -86,6 +89,7 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     options.prompts.length > 0
       ? options.prompts.map((text) => ownPrompt(codec, text, contextTokens, options.maxTokens))
       : defaultPrompts(codec, contextTokens, options.blockTokens)
+  checkPlantable(options.inject, demoLayout(model, contextTokens, options.blockTokens), prompts)
   const folder = mkdtempSync(join(tmpdir(), "kvferry-demo-"))
   const secretFile = join(folder, "secret")
   writeFileSync(secretFile, randomBytes(32).toString("hex"), { mode: 0o600 })
@@ -108,7 +112,6 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     tellProcesses(cluster, output)
     const bearer = bearerOf(readSecret(secretFile))
     const results = await judge(prompts, { ...options, model }, cluster, bearer, output)
-    checkPlanted(options.inject, results)
     const report = reportOf(results, options, cluster, basename(model))
     output.write(`\n${verdictLine(report, output.style)}\n`)
     output.report(report)
@@ -212,12 +215,18 @@ function resultOf(
   }
 }
 
-/** A fault that fits no prompt was never planted: "identical" would then be no answer to what was asked. */
-function checkPlanted(inject: DemoOptions["inject"], results: readonly DemoResult[]): void {
-  if (inject === undefined || results.some(({ planting }) => planting?.possible === true)) return
-  const last = results.at(-1)?.planting
+/** A fault that fits no prompt would never be planted, and "identical" be no answer to what was asked. */
+function checkPlantable(
+  inject: DemoOptions["inject"],
+  layout: KvLayout,
+  prompts: readonly DemoPrompt[],
+): void {
+  if (inject === undefined) return
+  const places = prompts.map(({ tokens }) => placeFault(layout, tokens.length, inject.request))
+  if (places.some(({ possible }) => possible)) return
+  const last = places.at(-1)
   throw new KvError("KV_USAGE", {
-    what: `the fault ${inject.text} fits none of the ${countText(results.length, "prompt")} given`,
+    what: `the fault ${inject.text} fits none of the ${countText(prompts.length, "prompt")} given`,
     ...(last?.possible === false ? { why: last.why } : {}),
     next: "choose another place, or a longer prompt",
   })
@@ -237,7 +246,10 @@ function reportOf(
       sum((c) => c.tokens.compared),
       "token",
     )}, ` +
-    `${sum((c) => c.logits.compared)} steps' logits bit for bit, ${sum((c) => c.blocks.compared)} block contents; ` +
+    `logits of ${countText(
+      sum((c) => c.logits.compared),
+      "step",
+    )} bit for bit, ${sum((c) => c.blocks.compared)} block contents; ` +
     `prompt tokens computed by the decode worker: ${Math.max(...results.map(({ record }) => record.decodePromptTokensComputed ?? 0))}`
   const first = wrong[0]
   const place =
@@ -260,6 +272,13 @@ function reportOf(
     ...(options.inject === undefined ? {} : { inject: options.inject.text }),
     results,
   }
+}
+
+/** The layout that all three runs use, known before any of them has begun. */
+function demoLayout(model: string, contextTokens: number, blockTokens: number): KvLayout {
+  const { layers, kvHeads, headDim } = readLlamaConfig(model)
+  const shape = { layers, kvHeads, headDim, elementBytes: 4 }
+  return wholeModelLayout(shape, { blocks: blocksFor(contextTokens, blockTokens), blockTokens })
 }
 
 function promptHead(i: number, count: number, prompt: DemoPrompt, style: Style): string {

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs"
 import { KvError } from "../errors/kv-error.ts"
+import { countText } from "../terminal/units.ts"
 
 /** A prompt of the demo, already as tokens, so that its length is exact. */
 export interface DemoPrompt {
@@ -27,6 +28,8 @@ interface Question {
 
 const assets = new URL("../../assets/demo/", import.meta.url)
 const answerTokens = 24
+/** Tokens of an answer to a prompt of the user's own, as far as the context has room. */
+const ownAnswerTokens = 48
 
 /**
  * The demo's own prompts: windows of a document that the model was not trained on, each with a question.
@@ -98,7 +101,7 @@ export function ownPrompt(
   codec: PromptCodec,
   text: string,
   contextTokens: number,
-  maxTokens: number,
+  maxTokens: number | undefined,
 ): DemoPrompt {
   const tokens = [...codec.encode(text)]
   // A tokeniser may begin even an empty text with a token of its own.
@@ -108,17 +111,24 @@ export function ownPrompt(
       next: "give it at least one character",
     })
   }
-  if (tokens.length + maxTokens > contextTokens) {
+  const room = contextTokens - tokens.length
+  const wanted = maxTokens ?? Math.max(1, Math.min(ownAnswerTokens, room))
+  if (wanted > room) {
     throw new KvError("KV_PROMPT_TOO_LONG", {
-      what: `the prompt has ${tokens.length} tokens, and the answer may have ${maxTokens}`,
+      what: `the prompt has ${countText(tokens.length, "token")}, and the answer may have ${wanted}`,
       why: `the model's context holds ${contextTokens}`,
       next:
-        contextTokens > maxTokens
-          ? `shorten the prompt to ${contextTokens - maxTokens} tokens, or lower --max-tokens`
-          : `ask for fewer tokens with --max-tokens: fewer than ${contextTokens}`,
+        room < 1
+          ? `shorten the prompt to at most ${countText(contextTokens - 1, "token")}`
+          : `ask for at most ${countText(room, "token")} with --max-tokens, or shorten the prompt`,
     })
   }
-  return { title: "your prompt", tokens, maxTokens, shown: text.length > 160 ? `…${text.slice(-160)}` : text }
+  return {
+    title: "your prompt",
+    tokens,
+    maxTokens: wanted,
+    shown: text.length > 160 ? `…${text.slice(-160)}` : text,
+  }
 }
 
 /** Reads a prompt file. @throws KvError KV_PROMPT_INVALID when it cannot be read or is not UTF-8. */

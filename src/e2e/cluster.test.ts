@@ -21,7 +21,7 @@ before(async () => {
     model,
     secretFile,
     port: 0,
-    workerArgs: ["--lease", "5", "--timeout", "5"],
+    workerArgs: ["--lease", "600", "--timeout", "5"],
     decodeArgs: [],
     restart: true,
     onEvent: ({ process, what }) => events.push(`${process} ${what}`),
@@ -142,6 +142,23 @@ test("a client that hangs up frees the blocks on both workers", async () => {
     abort.abort()
   })
   assert.ok(hungUp)
+  await until("all blocks came back", bothIdle)
+})
+
+test("a storm of hang-ups at any moment strands no block: nothing waits for a lease to run out", async () => {
+  const hangUpAfter = async (millis: number): Promise<void> => {
+    const abort = new AbortController()
+    const timer = setTimeout(() => abort.abort(), millis)
+    await longRequest(abort.signal)
+      .then((response) => readAll(response, () => {}))
+      .catch(() => {})
+    clearTimeout(timer)
+  }
+  // From before the prefill has begun to well into the answer, sixteen at a time.
+  const clients = Array.from({ length: 16 }, async (_, client) => {
+    for (let i = 0; i < 12; i++) await hangUpAfter(((client * 12 + i) * 37) % 120)
+  })
+  await Promise.all(clients)
   await until("all blocks came back", bothIdle)
 })
 

@@ -28,6 +28,8 @@ export type Sampling = z.infer<typeof samplingSchema>
 
 export const prefillRequestSchema = z.strictObject({
   requestId: z.string().min(1).max(128),
+  /** Names this call alone, so that it can be released before its lease is known. */
+  call: z.string().max(64).optional(),
   /** W3C `traceparent`. */
   trace: z.string().max(256),
   tokens: z
@@ -112,8 +114,16 @@ export const decodeEventSchema = z.discriminatedUnion("event", [
 ])
 export type DecodeEvent = z.infer<typeof decodeEventSchema>
 
-/** Gives a lease back before any decode worker took it: the client hung up, or no worker was there. */
-export const releaseRequestSchema = z.strictObject({ requestId: z.string(), lease: z.string() })
+/**
+ * Gives a lease back before any decode worker took it: the client hung up, or no worker was there.
+ *
+ * By its id, or by the `call` of a prefill whose answer was on its way when nobody waited for it any more.
+ */
+export const releaseRequestSchema = z.strictObject({
+  requestId: z.string(),
+  lease: z.string().optional(),
+  call: z.string().max(64).optional(),
+})
 export type ReleaseRequest = z.infer<typeof releaseRequestSchema>
 
 export const workerHealthSchema = z.looseObject({

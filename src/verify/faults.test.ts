@@ -122,7 +122,7 @@ const cases: Case[] = [
     place: { layer: 2, block: 1 },
   },
   {
-    request: { fault: "blocks-exchanged", block: 3 },
+    request: { fault: "blocks-exchanged", block: 1 },
     changes: [...places(2, 1, both, [0, 1, 2], all), ...places(2, 2, both, [0, 1, 2], all)],
     place: { layer: 2, block: 1 },
   },
@@ -173,6 +173,7 @@ test("a fault that cannot be planted changes nothing and says why", () => {
     [{ ...shape, heads: 1 }, { fault: "heads-swapped" }, /one key\/value head/],
     [{ ...shape, layers: 1 }, { fault: "layers-shifted" }, /one layer/],
     [{ ...shape, tokens: 7 }, { fault: "blocks-exchanged" }, /1 full blocks/],
+    [shape, { fault: "blocks-exchanged", block: 2 }, /block 2 and the next one are not both full/],
     [{ ...shape, tokens: 0 }, { fault: "last-row-missing" }, /0 tokens have 0/],
     [shape, { fault: "stale-block" }, /no other request/],
   ]

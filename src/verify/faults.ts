@@ -10,8 +10,8 @@ export const faults = {
   "block-zeroed": "a block holds zeros",
   "stale-block": "a block holds what another request left there",
   "heads-swapped": "a head and the next one change places in a block",
-  "layers-shifted": "every layer holds the one before it",
-  "last-row-missing": "the last token's keys and values are zeros",
+  "layers-shifted": "every layer holds the one before it (a place is ignored)",
+  "last-row-missing": "the last token's keys and values are zeros (in the last block, wherever that is)",
   "blocks-exchanged": "two full blocks change places (attention does not see it)",
   "float-off": "one number is off by 0.001",
 } as const
@@ -77,6 +77,11 @@ export function placeFault(layout: KvLayout, tokens: number, request: FaultReque
       return layout.heads < 2 ? no("the model has one key/value head") : { possible: true, layer, block }
     case "blocks-exchanged":
       if (full < 2) return no(`${tokens} tokens have ${full} full blocks, and two are exchanged`)
+      if (request.block !== undefined && block > full - 2) {
+        return no(
+          `block ${block} and the next one are not both full: ${tokens} tokens have ${full} full blocks`,
+        )
+      }
       return { possible: true, layer, block: Math.min(block, full - 2) }
     case "layers-shifted":
       return layers < 2 ? no("the model has one layer") : { possible: true, layer: 1, block: 0 }

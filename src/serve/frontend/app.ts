@@ -89,9 +89,12 @@ async function health(context: AppContext, c: Context<Env>): Promise<Response> {
   const workers = await context.health.states()
   const answers = (role: string) => workers.some((worker) => worker.role === role && worker.status === "ok")
   const whole = workers.every(({ status }) => status === "ok")
-  const usable = answers("prefill") && answers("decode")
+  // Workers of two models refuse each other: each is well, and no request can be served.
+  const models = new Set(workers.flatMap(({ fingerprint }) => fingerprint ?? []))
+  const usable = answers("prefill") && answers("decode") && models.size === 1
   const body = {
-    status: whole ? "ok" : usable ? "degraded" : "unavailable",
+    status: usable ? (whole ? "ok" : "degraded") : "unavailable",
+    ...(models.size > 1 ? { why: `the workers hold ${models.size} different models` } : {}),
     role: "frontend",
     pid: process.pid,
     model: context.modelName,

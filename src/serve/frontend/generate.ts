@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto"
 import type { IncomingMessage } from "node:http"
 import type { DecodeRequest, PrefillAnswer, PrefillRequest } from "../protocol.ts"
 import { AnswerText } from "./answer-text.ts"
@@ -54,7 +55,7 @@ export async function generate(
   } catch (thrown) {
     // A delivered transfer ended the lease. Before that a decode worker that failed, refused, or was never reached
     // leaves the prefill worker waiting with its blocks.
-    if (!log.delivered) giveBack(job, worker, answer, tools)
+    if (!log.delivered) giveBack(job, worker, answer.handover, tools)
     throw thrown
   }
 }
@@ -84,18 +85,26 @@ async function runPrefill(
   tools: GenerationTools,
   signal: AbortSignal,
 ): Promise<{ worker: Worker; answer: PrefillAnswer }> {
+  const call = randomUUID()
+  let asked: Worker | undefined
   const request: PrefillRequest = {
     requestId: job.requestId,
+    call,
     trace: job.trace,
     tokens: Array.from(job.tokens),
     sampling: job.sampling,
     ...(job.evidence ? { evidence: true } : {}),
   }
-  const { worker, value: answer } = await askInTurn(tools.prefill, tools.log, (asked) =>
-    tools.client.prefill(asked, request, signal),
-  )
+  const { worker, value: answer } = await askInTurn(tools.prefill, tools.log, (next) => {
+    asked = next
+    return tools.client.prefill(next, request, signal)
+  }).catch((thrown: unknown) => {
+    // Its answer may have been on its way: then the worker holds a lease that nobody here knows by its id.
+    if (signal.aborted && asked !== undefined) giveBack(job, asked, { call }, tools)
+    throw thrown
+  })
   if (answer.requestId !== job.requestId || answer.promptTokens !== job.tokens.length) {
-    giveBack(job, worker, answer, tools)
+    giveBack(job, worker, answer.handover, tools)
     const sent = `${job.tokens.length} were sent`
     throw workerSpokeWrong(
       worker,
@@ -168,10 +177,15 @@ function isLoss(thrown: unknown): boolean {
 }
 
 // Nobody else will tell the prefill worker before its lease runs out. One that has ended already is not harmed.
-function giveBack(job: Job, worker: Worker, { handover }: PrefillAnswer, tools: GenerationTools): void {
+function giveBack(
+  job: Job,
+  worker: Worker,
+  what: { readonly lease: string } | { readonly call: string },
+  tools: GenerationTools,
+): void {
   const { requestId } = job
   const release = tools.client
-    .release(worker, { requestId, lease: handover.lease })
+    .release(worker, { requestId, ...("lease" in what ? { lease: what.lease } : { call: what.call }) })
     .catch((thrown: unknown) => {
       const why = thrown instanceof Error ? thrown.message : String(thrown)
       tools.log.warn("release failed", { requestId, worker: worker.url, why })

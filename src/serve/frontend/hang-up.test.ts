@@ -57,6 +57,9 @@ for (const stream of [false, true]) {
     assert.equal((receipt["error"] as { code: string }).code, "KV_CANCELLED")
     assert.equal(receipt["prefill"], null)
     assert.equal(setup.decode.calls.length, 0)
+    // The answer may have crossed the hang-up: then only the call's name reaches its lease.
+    const release = await setup.prefill.called(RELEASE)
+    assert.deepEqual(release.body, { requestId: "gone", call: (call.body as { call: string }).call })
   })
 
   test(`a client that hangs up before decode accepts stops it and the lease goes back (${how})`, async (t) => {

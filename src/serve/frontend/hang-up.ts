@@ -31,7 +31,7 @@ function hungUp(): KvError {
 
 function tooSlow(deadlineMillis: number): KvError {
   return new KvError("KV_DEADLINE", {
-    what: `the answer was not complete within ${deadlineMillis} ms`,
-    next: "ask for fewer tokens, or raise the frontend's limit requestMillis",
+    what: `the answer was not complete within ${Math.round(deadlineMillis)} ms`,
+    next: "look at /health: a worker may be stopped or overloaded; else ask for fewer tokens",
   })
 }

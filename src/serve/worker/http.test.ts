@@ -404,3 +404,24 @@ test("a port that is in use is an error of its own", async () => {
   const again = serveWorker(prefiller.worker, { host: "127.0.0.1", port: prefiller.port.port, bearer })
   await assert.rejects(again, { code: "KV_PORT_IN_USE" })
 })
+
+test("a prefill is released by its call's name, also when the release comes first", async () => {
+  const sampling = { temperature: 0, topP: 1, seed: 0 }
+  const order = (name: string): object => ({
+    requestId: "r",
+    call: name,
+    trace: "t",
+    tokens: Array.from({ length: 40 }, (_, i) => i + 1),
+    sampling,
+  })
+  const before = (await health(prefiller)).pool.free
+  await call(prefiller, workerRoutes.prefill, { body: order("known") })
+  assert.equal((await health(prefiller)).pool.free, before - 3)
+  const release = (name: string): ReturnType<typeof call> =>
+    call(prefiller, workerRoutes.release, { body: { requestId: "r", call: name } })
+  assert.deepEqual((await release("known")).body, { released: true })
+  assert.equal((await health(prefiller)).pool.free, before)
+  assert.deepEqual((await release("early")).body, { released: false })
+  await call(prefiller, workerRoutes.prefill, { body: order("early") })
+  assert.equal((await health(prefiller)).pool.free, before)
+})

@@ -90,8 +90,8 @@ export async function serveWorker(
     } else if (route === workerRoutes.decode && worker.role === "decode") {
       await decode(request, response, signal)
     } else if (route === workerRoutes.release) {
-      const { lease } = await readBody(request, releaseRequestSchema)
-      sendJson(response, 200, { released: worker.agent.withdraw(lease) })
+      const order = await readBody(request, releaseRequestSchema)
+      sendJson(response, 200, { released: worker.release(order) })
     } else {
       throw new KvError("KV_REQUEST_INVALID", {
         what: `a ${worker.role} worker has no ${request.method} ${path.slice(0, 100)}`,

@@ -71,6 +71,9 @@ export class TransferFailed extends KvError {
   }
 }
 
+/** Prefill calls whose leases can still be released by the call's name. */
+const callsRemembered = 4096
+
 /** Contexts that the default pool holds. */
 const defaultContexts = 4
 
@@ -85,6 +88,7 @@ export class KvWorker implements AsyncDisposable {
   readonly agentAddress: string
   readonly #options: WorkerOptions
   readonly #endpoints: readonly Endpoint[]
+  readonly #leaseOfCall = new Map<string, string>()
   /** A block that an earlier request has left, kept for the fault that needs one. */
   #staleBlock: number | undefined
 
@@ -145,6 +149,7 @@ export class KvWorker implements AsyncDisposable {
       this.pool.allocator.release(blocks)
       throw thrown
     }
+    if (request.call !== undefined) this.#remember(request.call, lease)
     const sequence = { ...this.#stored, blocks, tokens: tokens.length }
     return {
       requestId: request.requestId,
@@ -154,6 +159,24 @@ export class KvWorker implements AsyncDisposable {
       handover: { agent: this.agentAddress, agentId: this.party.agentId, bootId: this.party.bootId, lease },
       ...(evidence ? { evidence: evidenceOf(sequence, prefilled) } : {}),
     }
+  }
+
+  /**
+   * Gives a lease back, by its id or by the call that made it. A call that is still being computed is remembered,
+   * and its lease ends as soon as it begins. Returns false when there was nothing to end.
+   */
+  release({
+    lease,
+    call,
+  }: {
+    readonly lease?: string | undefined
+    readonly call?: string | undefined
+  }): boolean {
+    if (lease !== undefined) return this.agent.withdraw(lease)
+    if (call === undefined) return false
+    const known = this.#leaseOfCall.get(call)
+    this.#remember(call, "released")
+    return known !== undefined && this.agent.withdraw(known)
   }
 
   /**
@@ -201,6 +224,15 @@ export class KvWorker implements AsyncDisposable {
     await this.engine[Symbol.asyncDispose]()
     for (const endpoint of this.#endpoints) await endpoint[Symbol.asyncDispose]()
     this.pool[Symbol.dispose]()
+  }
+
+  /** Remembers the lease of a call, or that it was released; the oldest calls are forgotten. */
+  #remember(call: string, lease: string): void {
+    if (this.#leaseOfCall.get(call) === "released") this.agent.withdraw(lease)
+    this.#leaseOfCall.set(call, lease)
+    if (this.#leaseOfCall.size > callsRemembered) {
+      this.#leaseOfCall.delete(this.#leaseOfCall.keys().next().value!)
+    }
   }
 
   get #stored(): { readonly layout: KvLayout; readonly spans: StoredSequence["spans"] } {
