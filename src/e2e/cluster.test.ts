@@ -200,57 +200,35 @@ for (const [name, survivor] of [
   })
 }
 
-test("the three processes end with the one that started them, even when that is killed", async () => {
-  const { child, ended } = startKvferry([
-    "demo",
-    "--serve",
-    "--port",
-    "0",
-    "--prompt",
-    "The",
-    "--max-tokens",
-    "1",
-  ])
-  let said = ""
-  const pids = await new Promise<number[]>((resolve) => {
-    child.stdout!.on("data", (chunk: Buffer) => {
-      said += chunk.toString()
-      if (said.includes("until Ctrl-C"))
-        resolve([...said.matchAll(/pid (\d+) +http/g)].map((match) => Number(match[1])))
-    })
-  })
-  assert.equal(pids.length, 3, said)
-  child.kill("SIGKILL")
-  await ended
-  const alive = (pid: number): boolean => {
-    try {
-      return process.kill(pid, 0)
-    } catch {
-      return false
-    }
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
   }
-  await until("they are gone", () => !pids.some(alive))
-})
+}
 
-test("Ctrl-C ends a served demo with all its processes, and exit code 0", async () => {
-  const { child, ended } = startKvferry([
-    "demo",
-    "--serve",
-    "--port",
-    "0",
-    "--prompt",
-    "The",
-    "--max-tokens",
-    "1",
-  ])
-  let said = ""
-  child.stdout!.on("data", (chunk: Buffer) => {
-    said += chunk.toString()
-    if (said.includes("until Ctrl-C")) child.kill("SIGINT")
+for (const [name, signal, code] of [
+  ["is killed", "SIGKILL", null],
+  ["is told to end with Ctrl-C", "SIGINT", 0],
+] as const) {
+  test(`the three processes end with the served demo that started them, when that ${name}`, async () => {
+    const command = ["demo", "--serve", "--port", "0", "--prompt", "The", "--max-tokens", "1"]
+    const { child, ended } = startKvferry(command)
+    let said = ""
+    await new Promise<void>((resolve) => {
+      child.stdout!.on("data", (chunk: Buffer) => {
+        said += chunk.toString()
+        if (said.includes("until Ctrl-C")) resolve()
+      })
+    })
+    const pids = [...said.matchAll(/pid (\d+) +http/g)].map((match) => Number(match[1]))
+    assert.equal(pids.length, 3, said)
+    child.kill(signal)
+    assert.equal((await ended).code, code)
+    await until("they are gone", () => !pids.some(isAlive))
   })
-  const { code } = await ended
-  assert.equal(code, 0, said)
-})
+}
 
 test("every process that died was told", () => {
   const died: ProcessName[] = ["decode", "prefill"]
