@@ -111,6 +111,8 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     output.progress.end()
     tellProcesses(cluster, output)
     const bearer = bearerOf(readSecret(secretFile))
+    // All have read it; only a process that is started again reads it once more. A demo that is killed leaves none.
+    if (!options.serve) rmSync(folder, { recursive: true })
     const results = await judge(prompts, { ...options, model }, cluster, bearer, output)
     const report = reportOf(results, options, cluster, basename(model))
     output.write(`\n${verdictLine(report, output.style)}\n`)
