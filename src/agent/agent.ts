@@ -8,6 +8,7 @@ import { MessageChannel, type Received, refusalRecord } from "./channel.ts"
 import { choosePath } from "./choose-path.ts"
 import type { Clock, ControlChannel, ControlListener, ControlNetwork } from "./control-network.ts"
 import { greetAsCaller, greetAsListener } from "./greet.ts"
+import { secretBytesMin } from "./handshake.ts"
 import { LeaseBook, type LeaseEnd } from "./lease-book.ts"
 import { Peer } from "./peer.ts"
 import type { IntegrityLevel, Party } from "./receipt.ts"
@@ -33,7 +34,6 @@ export interface AgentOptions {
   readonly integrity: IntegrityLevel
 }
 
-const secretBytesMin = 16
 /** Time for a whole handshake. */
 const handshakeMillis = 10_000
 /** Peers that may be connected in each direction. */

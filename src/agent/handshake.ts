@@ -1,5 +1,8 @@
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto"
 
+/** Fewer bytes of a secret can be guessed. */
+export const secretBytesMin = 16
+
 /** What both sides know when the nonces have crossed. */
 export interface Transcript {
   readonly callerAgent: string

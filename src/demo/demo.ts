@@ -113,7 +113,13 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     const bearer = bearerOf(readSecret(secretFile))
     // All have read it; only a process that is started again reads it once more. A demo that is killed leaves none.
     if (!options.serve) rmSync(folder, { recursive: true })
-    const results = await judge(prompts, { ...options, model }, cluster, bearer, output)
+    const results = await judge(
+      prompts,
+      { ...options, model, context: contextTokens },
+      cluster,
+      bearer,
+      output,
+    )
     const report = reportOf(results, options, cluster, basename(model))
     output.write(`\n${verdictLine(report, output.style)}\n`)
     output.report(report)
@@ -132,7 +138,7 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
 
 async function judge(
   prompts: readonly DemoPrompt[],
-  options: DemoOptions,
+  options: DemoOptions & { readonly context: number },
   cluster: Cluster,
   bearer: string,
   output: DemoOutput,
@@ -164,7 +170,7 @@ async function judge(
     {
       kind: "directory",
       directory: options.model,
-      contextTokens: servedContext(options.model, options.context),
+      contextTokens: options.context,
     },
     options.blockTokens,
   )

@@ -1,6 +1,7 @@
 import { createServer, connect as netConnect, type Socket } from "node:net"
 import type { ControlChannel, ControlListener, ControlNetwork } from "../agent/control-network.ts"
 import { KvError } from "../errors/kv-error.ts"
+import { listenError } from "./listen-error.ts"
 
 /** Channels that one listener holds at once; a further one is closed at once. */
 const channelsMax = 256
@@ -96,14 +97,4 @@ function channelOf(socket: Socket): ControlChannel {
       socket.destroySoon()
     },
   }
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): KvError {
-  const inUse = error.code === "EADDRINUSE"
-  return new KvError(inUse ? "KV_PORT_IN_USE" : "KV_OS", {
-    what: `cannot listen on ${host} port ${port}`,
-    why: inUse ? "another process listens there" : error.message,
-    next: "choose another port, or 0 for a free one",
-    cause: error,
-  })
 }

@@ -11,12 +11,11 @@ import {
 } from "node:fs"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
+import { secretBytesMin } from "../agent/handshake.ts"
 import { KvError } from "../errors/kv-error.ts"
 
 /** Where one user's processes find their common secret when nobody says otherwise. */
 export const defaultSecretFile = (): string => join(homedir(), ".kvferry", "secret")
-
-const secretBytesMin = 16
 
 /**
  * Reads the cluster's secret; the default file is made at first use, readable by its owner alone.

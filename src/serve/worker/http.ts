@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { z } from "zod"
 import { asKvError, KvError } from "../../errors/kv-error.ts"
 import { Registry } from "../../metrics/registry.ts"
+import { listenError } from "../../os/listen-error.ts"
 import {
   type DecodeEvent,
   decodeRequestSchema,
@@ -148,17 +149,7 @@ export async function serveWorker(
 
   server.maxConnections = connectionsMax
   return await new Promise<WorkerPort>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const inUse = error.code === "EADDRINUSE"
-      reject(
-        new KvError(inUse ? "KV_PORT_IN_USE" : "KV_OS", {
-          what: `cannot listen on ${options.host} port ${options.port}`,
-          why: inUse ? "another process listens there" : error.message,
-          next: "choose another port, or 0 for a free one",
-          cause: error,
-        }),
-      )
-    })
+    server.once("error", (error) => reject(listenError(error, options.host, options.port)))
     server.listen(options.port, options.host, () => {
       const address = server.address()
       if (address === null || typeof address === "string") return reject(new Error("a TCP server has a port"))

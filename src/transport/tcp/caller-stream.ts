@@ -122,10 +122,7 @@ export class CallerStream extends Stream {
   stop(id: number, code: KvErrorCode, what: string): void {
     for (const move of [...this.#moves()]) {
       if (move.id !== id || move.stopped) continue
-      move.stopped = true
-      const waiting = this.#waiting.indexOf(move)
-      if (waiting >= 0) this.#waiting.splice(waiting, 1)
-      this.host.emit({ type: "stopped", move: id, error: new KvError(code, { what }).toJSON() })
+      this.#giveUp(move, new KvError(code, { what }))
       if (move.direction === "write" && move.outstanding > 0) {
         return this.close("a write was stopped half way, and its bytes cannot be called back")
       }
@@ -314,15 +311,19 @@ export class CallerStream extends Stream {
       reasons[code] ?? (["KV_WIRE_INVALID", `the peer answered status ${code}`] as const)
     if (request.move.stopped) return
     const what = `${this.#peer} refused piece ${piece} of a request of ${request.bytes} bytes`
-    const error = new KvError(errorCode, { what, why }).toJSON()
     const { move } = request
-    move.stopped = true
-    const waiting = this.#waiting.indexOf(move)
-    if (waiting >= 0) this.#waiting.splice(waiting, 1)
-    this.host.emit({ type: "stopped", move: move.id, error })
+    this.#giveUp(move, new KvError(errorCode, { what, why }))
     if (move.direction === "write" && move.outstanding > 1) {
       this.close("a write was refused while more of it was under way")
     }
+  }
+
+  /** Asks for nothing more of a move, and tells why it has ended. */
+  #giveUp(move: CallerMove, error: KvError): void {
+    move.stopped = true
+    const waiting = this.#waiting.indexOf(move)
+    if (waiting >= 0) this.#waiting.splice(waiting, 1)
+    this.host.emit({ type: "stopped", move: move.id, error: error.toJSON() })
   }
 
   #moves(): Set<CallerMove> {
