@@ -1,6 +1,7 @@
 import { KvError } from "../errors/kv-error.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
 import type { MemorySpan } from "../memory/host-memory.ts"
+import type { IntegrityLevel, Party } from "../receipt/receipt.ts"
 import type { Endpoint } from "../transport/transport.ts"
 import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
 import type { Card, EndpointCard } from "../wire/card.ts"
@@ -11,7 +12,6 @@ import { greetAsCaller, greetAsListener } from "./greet.ts"
 import { secretBytesMin } from "./handshake.ts"
 import { LeaseBook, type LeaseEnd } from "./lease-book.ts"
 import { Peer } from "./peer.ts"
-import type { IntegrityLevel, Party } from "./receipt.ts"
 import { type PullOptions, Transfer } from "./transfer.ts"
 
 /** What an agent is made of. It owns none of it: close the agent first, then endpoints, then memory. */
@@ -257,7 +257,9 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   }
   const endpoints: EndpointCard[] = []
   for (const endpoint of options.endpoints) {
-    const regions = await Promise.all(options.spans.map((span, layer) => endpoint.register(layer, span)))
+    const regions = await Promise.all(
+      options.spans.map((span, layer) => endpoint.register(layer, span, { read: true, write: false })),
+    )
     endpoints.push({ address: endpoint.address, regions })
   }
   return new Agent(options, endpoints)

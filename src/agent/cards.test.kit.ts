@@ -27,8 +27,8 @@ export function cardOf(
       {
         address: { transport: "imaginary", host: "192.0.2.1" },
         regions: [
-          { region: 0, length: 32_768, rkeys: [1] },
-          { region: 1, length: 32_768, rkeys: [2] },
+          { region: 0, length: 32_768, rkeys: [1], iova: 0 },
+          { region: 1, length: 32_768, rkeys: [2], iova: 0 },
         ],
       },
     ],

@@ -31,6 +31,8 @@ export interface ControlChannel {
 /** Time as the agent sees it: monotonic milliseconds, and a timer. */
 export interface Clock {
   now(): number
+  /** The time of day, in milliseconds since 1970: for receipts, never for deadlines. */
+  wallMillis(): number
   /** Runs `action` once after `millis`. Returns what cancels it. */
   after(millis: number, action: () => void): () => void
 }

@@ -9,6 +9,10 @@ export class FakeClock implements Clock {
     return this.#now
   }
 
+  wallMillis(): number {
+    return 1_800_000_000_000 + this.#now
+  }
+
   after(millis: number, action: () => void): () => void {
     const timer = { at: this.#now + millis, action }
     this.#timers.add(timer)

@@ -3,14 +3,15 @@ import { test } from "node:test"
 import { KvError } from "../errors/kv-error.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
 import { PlainMapping } from "../memory/plain-memory.test.kit.ts"
-import type { Connection, Endpoint, Move, Moved } from "../transport/transport.ts"
+import { receiptSchema, type TransferReceipt } from "../receipt/receipt.ts"
+import { preparedByRunning } from "../transport/prepared-move.ts"
+import type { Connection, Endpoint, Move, Moved, MoveRequest, PreparedMove } from "../transport/transport.ts"
 import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
 import { type ControlMessage, noCall } from "../wire/control-messages.ts"
 import { cardOf } from "./cards.test.kit.ts"
 import { MessageChannel } from "./channel.ts"
 import { delivered, FakeClock, openPipe } from "./in-memory.test.kit.ts"
 import { Peer } from "./peer.ts"
-import type { TransferReceipt } from "./receipt.ts"
 import { type PullOptions, Transfer } from "./transfer.ts"
 
 const isKv = (code: string) => (error: unknown) => {
@@ -34,6 +35,10 @@ class ScriptedConnection implements Connection {
     this.lost = new Promise((resolve) => {
       this.lose = resolve
     })
+  }
+
+  prepare(request: MoveRequest): PreparedMove {
+    return preparedByRunning(request, (checked, options) => this.move({ ...checked, ...options }))
   }
 
   move(move: Move): Promise<Moved> {
@@ -255,11 +260,14 @@ test("a delivered transfer's receipt tells its path, bytes, times and proof", as
   const receipt = await receiptOf(pulling)
   const bytes = 20 * 2 * 2 * 4 * 8 * 4
   assert.deepEqual(receipt, {
-    schema: "kvferry/receipt/1",
+    schema: receiptSchema,
     ticket: transfer.id,
     requestId: "r-1",
     trace: "t-1",
     state: "delivered",
+    endedAt: new Date(clock.wallMillis()).toISOString(),
+    direction: "read",
+    mode: "copy",
     source: { pid: 7, agentId: "theirs", bootId: "0123456789abcdef".repeat(2) },
     target: { pid: 1, agentId: "ours", bootId: "ff".repeat(16) },
     path: { transport: "imaginary", why: "imaginary: for a test", rails: [{ rail: 0, bytes }] },
@@ -268,10 +276,10 @@ test("a delivered transfer's receipt tells its path, bytes, times and proof", as
     blocks: 2,
     pieces: connection.moves[0]!.plan.pieces,
     bytes,
-    micros: { grant: 3000, plan: 0, move: 40_000, prove: 5000, total: 48_000 },
+    micros: { grant: 3000, plan: 0, post: 0, move: 40_000, prove: 5000, total: 48_000 },
     bytesPerSecond: Math.round((bytes / 40_000) * 1e6),
     retries: 2,
-    integrity: { level: "full", checked: 4, verdict: "identical" },
+    integrity: { level: "full", checked: 4, epochs: 0, verdict: "identical" },
   })
   assert.equal(clock.waiting, 0)
   assert.deepEqual(JSON.parse(JSON.stringify(receipt)), receipt)
@@ -285,7 +293,7 @@ test("a transfer without a check says so: its bytes are unchecked, not identical
   await pulling.say({ type: "released", call: 2 })
   const receipt = await receiptOf(pulling)
   assert.equal(receipt.state, "delivered")
-  assert.deepEqual(receipt.integrity, { level: "none", checked: 0, verdict: "unchecked" })
+  assert.deepEqual(receipt.integrity, { level: "none", checked: 0, epochs: 0, verdict: "unchecked" })
 })
 
 test("bytes that differ from what the source sealed fail the transfer, with the place", async () => {
@@ -299,6 +307,7 @@ test("bytes that differ from what the source sealed fail the transfer, with the 
   assert.deepEqual(receipt.integrity, {
     level: "full",
     checked: 4,
+    epochs: 0,
     verdict: "different",
     firstDifference: { layer: 1, block: 1 },
   })

@@ -1,5 +1,5 @@
 import { AssertionFailed } from "../errors/assert.ts"
-import type { TicketEnd } from "./receipt.ts"
+import type { TicketEnd } from "../receipt/receipt.ts"
 
 /** Where a transfer is in its life. The last four are ends. */
 export type TicketState = "planned" | "granted" | "posted" | "moved" | "proven" | TicketEnd

@@ -3,11 +3,17 @@ import { asKvError, KvError } from "../errors/kv-error.ts"
 import { blocksFor, type KvLayout } from "../kv/kv-layout.ts"
 import { planTransfer } from "../plan/plan-transfer.ts"
 import { stripe } from "../plan/stripe.ts"
+import {
+  type Difference,
+  type IntegrityLevel,
+  type Party,
+  receiptSchema,
+  type TransferReceipt,
+} from "../receipt/receipt.ts"
 import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
 import { firstDifferentBlock } from "../verify/first-difference.ts"
 import type { Clock } from "./control-network.ts"
 import type { Peer } from "./peer.ts"
-import type { Difference, IntegrityLevel, Party, TransferReceipt } from "./receipt.ts"
 import { isEnd, nextTicketState, type TicketEvent, type TicketState } from "./ticket-state.ts"
 
 /** What a pull wants: the sequence behind a lease of a peer, in blocks of ours. */
@@ -197,11 +203,14 @@ export class Transfer {
     const { layout, tokens } = this.#side.sequence(this.#options.blocks, this.#options.tokens)
     const { agentId, bootId, pid } = peer.card
     return {
-      schema: "kvferry/receipt/1",
+      schema: receiptSchema,
       ticket: this.id,
       requestId: this.#options.requestId,
       trace: this.#options.trace,
       state,
+      endedAt: new Date(this.#side.clock.wallMillis()).toISOString(),
+      direction: "read",
+      mode: "copy",
       source: { pid, agentId, bootId },
       target: this.#side.party,
       path: { transport: peer.path.endpoint.transport, why: peer.path.why, rails: account.rails },
@@ -213,6 +222,7 @@ export class Transfer {
       micros: {
         grant: span(this.#startedAt, account.grantedAt),
         plan: span(account.grantedAt, account.plannedAt),
+        post: 0,
         move,
         prove: span(account.movedAt, account.provenAt),
         total: span(this.#startedAt, end),
@@ -222,6 +232,7 @@ export class Transfer {
       integrity: {
         level: this.#options.integrity,
         checked: account.checked,
+        epochs: 0,
         verdict:
           account.checked === 0 ? "unchecked" : account.difference === undefined ? "identical" : "different",
         ...(account.difference === undefined ? {} : { firstDifference: account.difference }),

@@ -109,7 +109,9 @@ export class Side {
   }
 
   #register(endpoint: Endpoint): Promise<RegionDescriptor[]> {
-    return Promise.all(this.#pool.spans.map((span, region) => endpoint.register(region, span)))
+    return Promise.all(
+      this.#pool.spans.map((span, region) => endpoint.register(region, span, { read: true, write: false })),
+    )
   }
 
   /** Source places hold the pattern here too, so a copy inside this pool moves the same bytes between the same places. */

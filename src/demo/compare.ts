@@ -1,4 +1,4 @@
-import type { Difference } from "../agent/receipt.ts"
+import type { Difference } from "../receipt/receipt.ts"
 import type { Evidence } from "../serve/protocol.ts"
 import { firstDifferentHead } from "../verify/first-difference.ts"
 import type { Reference } from "./reference.ts"

@@ -1,4 +1,4 @@
-import type { Party, TransferReceipt } from "../agent/receipt.ts"
+import type { Party, TransferReceipt } from "../receipt/receipt.ts"
 import type { RequestRecord } from "../serve/frontend/request-record.ts"
 import type { Style } from "../terminal/style.ts"
 import { countText, rateText, sizeText, timeText } from "../terminal/units.ts"

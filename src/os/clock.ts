@@ -6,6 +6,7 @@ const timerMillisMax = 2 ** 31 - 1
 /** The machine's monotonic clock. Its timers do not keep a process alive. */
 export const monotonicClock: Clock = {
   now: () => performance.now(),
+  wallMillis: () => Date.now(),
   after: (millis, action) => {
     const timer = setTimeout(action, Math.min(millis, timerMillisMax))
     timer.unref()

@@ -1,7 +1,6 @@
-import { assert } from "../errors/assert.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { MemorySpan } from "../memory/host-memory.ts"
-import type { Move } from "./transport.ts"
+import type { MoveRequest } from "./transport.ts"
 
 /**
  * Checks every piece of a move against our registered regions and the peer's descriptors, before anything is posted.
@@ -9,9 +8,8 @@ import type { Move } from "./transport.ts"
  * This is the one place where numbers of a plan become trusted: fabrics may compose addresses from it afterwards.
  * @throws KvError KV_REGION_BOUNDS, KV_RKEY_REJECTED.
  */
-export function checkMove(move: Move, local: ReadonlyMap<number, MemorySpan>): void {
+export function checkMove(move: MoveRequest, local: ReadonlyMap<number, MemorySpan>): void {
   const { plan, direction } = move
-  assert(!Number.isNaN(move.deadline), "a move has a deadline: without one nothing would ever end it")
   const remoteLengths = new Map(move.remote.map((descriptor) => [descriptor.region, descriptor.length]))
   const reading = direction === "read"
   const localRegion = reading ? plan.targetRegion : plan.sourceRegion

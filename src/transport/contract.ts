@@ -58,8 +58,8 @@ async function openRig(
   )
   for (let i = 0; i < words.length; i++) words[i] = i * 2654435761
   target.view(0, regionBytes).fill(poison)
-  const remote = [await a.register(3, source)]
-  await b.register(0, target)
+  const remote = [await a.register(3, source, both)]
+  await b.register(0, target, both)
   const session = newSession()
   await a.admit(session, options.rights ?? both)
   const connection = await b.connect(session, JSON.parse(JSON.stringify(a.address)), {

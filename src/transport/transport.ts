@@ -21,7 +21,7 @@ export interface Transport {
 export interface EndpointOptions {
   /** Numeric address to listen on, for fabrics that listen. Loopback unless the operator asked for more. */
   readonly host: string
-  /** Rails to open: streams, or NICs. */
+  /** Rails to open: streams, NICs, or threads that copy. */
   readonly rails: number
 }
 
@@ -33,9 +33,11 @@ export interface Endpoint extends AsyncDisposable {
   readonly address: EndpointAddress
   /**
    * Makes a region known to the fabric; `span` must stay mapped until `deregister` has resolved.
+   *
+   * `access` is the most that any session will ever be granted of it: a fabric seals the memory against the rest.
    * @throws KvError KV_LIMIT, KV_OS.
    */
-  register(region: number, span: MemorySpan): Promise<RegionDescriptor>
+  register(region: number, span: MemorySpan, access: Rights): Promise<RegionDescriptor>
   /** Resolves when no byte of the region can be touched any more. Transfers that still use it fail. */
   deregister(region: number): Promise<void>
   /** Lets the holder of `session.key` in, with these rights, until `dismiss`. */
@@ -53,6 +55,8 @@ export interface ConnectOptions {
   readonly deadline: Deadline
   /** Numeric address under which the peer was reached: for one that listens on all its addresses. */
   readonly peerHost: string
+  /** Regions of the peer that will be used: a fabric that maps them does it now, not in the first transfer. */
+  readonly regions?: readonly RegionDescriptor[]
 }
 
 /** A fabric's address as plain data. */
@@ -67,6 +71,8 @@ export interface RegionDescriptor {
   /** Length in bytes. */
   readonly length: number
   readonly rkeys: readonly number[]
+  /** Where the region starts as its owner's fabric sees it; 0 on a fabric that counts from the region's start. */
+  readonly iova: number
 }
 
 /** Two agents that authenticated each other share this; fabrics derive their own proofs from the key. */
@@ -98,25 +104,68 @@ export interface Connection extends AsyncDisposable {
   /** Why this connection can no longer be used; resolves at most once, and never while it works. */
   readonly lost: Promise<Error>
   /**
-   * Moves the bytes of a plan. Resolves when they are all visible in the target.
+   * Checks a plan and works out all that can be known before its first byte moves; then it may be posted many times.
+   *
+   * Nothing is awaited: a post in the same turn has begun when the turn ends, also when the thread is busy after it.
+   * @throws KvError KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_PEER_UNTRUSTED, KV_LIMIT.
+   */
+  prepare(request: MoveRequest): PreparedMove
+
+  /** `prepare`, one `post`, and the end of it. @throws KvError as both. */
+  move(move: Move): Promise<Moved>
+
+  /**
+   * Regions of the peer as memory of this process, for reading in place. Only where the fabric can.
+   *
+   * A mapping cannot be taken back: what is read here may be the next owner's bytes once the lease has ended. Check
+   * the epochs after the last read. The spans end with the connection.
+   * @throws KvError KV_RKEY_REJECTED, KV_PEER_UNTRUSTED, KV_PEER_LOST, KV_OS.
+   */
+  readonly attach?: (regions: readonly RegionDescriptor[]) => Promise<ReadonlyMap<number, MemorySpan>>
+}
+
+/** Which bytes go where, before anybody says when. */
+export interface MoveRequest {
+  /** `read` pulls the peer's regions into ours; `write` pushes ours into the peer's. */
+  readonly direction: "read" | "write"
+  /** The plan's source is the peer for a read, and this side for a write. Its columns must not change any more. */
+  readonly plan: TransferPlan
+  /** The peer's regions, by their ids in the plan. */
+  readonly remote: readonly RegionDescriptor[]
+  /** Parts of our regions that a read fills, to be hashed as soon as they have landed. */
+  readonly hashes?: HashUnits
+}
+
+/** How one post of a prepared move may end early. */
+export interface PostOptions {
+  readonly deadline: Deadline
+  readonly signal?: AbortSignal
+}
+
+/** A checked move, ready to be posted. It may be posted again when it has ended, never while it is under way. */
+export interface PreparedMove extends AsyncDisposable {
+  /**
+   * Moves the bytes. Resolves when they are all visible in the target.
    *
    * When it rejects, the operation has stopped: nothing of it writes to the target (for a read) or reads from the
    * source (for a write) after that moment, so the memory may be used again.
    * @throws KvError KV_DEADLINE, KV_CANCELLED, KV_PEER_LOST, KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_LIMIT.
    */
-  move(move: Move): Promise<Moved>
+  post(options: PostOptions): Promise<Moved>
 }
 
 /** One transfer as a fabric sees it. */
-export interface Move {
-  /** `read` pulls the peer's regions into ours; `write` pushes ours into the peer's. */
-  readonly direction: "read" | "write"
-  /** The plan's source is the peer for a read, and this side for a write. */
-  readonly plan: TransferPlan
-  /** The peer's regions, by their ids in the plan. */
-  readonly remote: readonly RegionDescriptor[]
-  readonly deadline: Deadline
-  readonly signal?: AbortSignal
+export interface Move extends MoveRequest, PostOptions {}
+
+/** Runs of our own memory that are hashed alone: `count` entries, each inside one piece of the plan. */
+export interface HashUnits {
+  readonly count: number
+  readonly region: Uint32Array
+  /** Bytes from the region's start. */
+  readonly offset: Float64Array
+  readonly length: Uint32Array
+  /** xxh64's seed for each unit: its place, so that right bytes in a wrong place differ. */
+  readonly seed: BigUint64Array
 }
 
 /** What a finished transfer did. */
@@ -126,4 +175,6 @@ export interface Moved {
   /** Payload bytes by local rail. */
   readonly rails: readonly { readonly rail: number; readonly bytes: number }[]
   readonly retries: number
+  /** One hash for each unit that was asked for; absent where the fabric left that to its caller. */
+  readonly hashes?: BigUint64Array
 }

@@ -1,4 +1,4 @@
-import type { Difference } from "../agent/receipt.ts"
+import type { Difference } from "../receipt/receipt.ts"
 
 /** The first (layer, block position) whose hashes differ, layer by layer; undefined when all are equal. */
 export function firstDifferentBlock(

@@ -21,8 +21,8 @@ const good = {
     {
       address: { transport: "tcp", host: "10.0.0.1", ports: [4000, 4001] },
       regions: [
-        { region: 0, length: 131_072, rkeys: [1, 2] },
-        { region: 1, length: 131_072, rkeys: [3, 4] },
+        { region: 0, length: 131_072, rkeys: [1, 2], iova: 0 },
+        { region: 1, length: 131_072, rkeys: [3, 4], iova: 7 },
       ],
     },
   ],

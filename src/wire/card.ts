@@ -25,6 +25,7 @@ export interface EndpointCard {
     readonly region: number
     readonly length: number
     readonly rkeys: readonly number[]
+    readonly iova: number
   }[]
 }
 
@@ -78,6 +79,7 @@ function readEndpoint(value: unknown): EndpointCard {
         region: whole(region, "region", uint32Max),
         length: whole(region, "length"),
         rkeys: readKeys(region),
+        iova: whole(region, "iova"),
       }
     }),
   }

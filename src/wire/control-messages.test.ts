@@ -40,6 +40,7 @@ const card: fc.Arbitrary<Card> = fc.record({
           region: uint32,
           length: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
           rkeys: fc.array(uint32, { minLength: 1, maxLength: 4 }),
+          iova: fc.nat(),
         }),
         { maxLength: 4 },
       ),

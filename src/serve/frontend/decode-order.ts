@@ -1,5 +1,5 @@
-import type { TransferReceipt } from "../../agent/receipt.ts"
 import { KvError } from "../../errors/kv-error.ts"
+import { receiptSchema, type TransferReceipt } from "../../receipt/receipt.ts"
 import type { DecodeEvent, Evidence } from "../protocol.ts"
 import { transferReceiptFrom } from "./transfer-receipt.ts"
 
@@ -64,7 +64,7 @@ export class DecodeOrder {
   #transfer(value: unknown): OrderedEvent {
     if (this.#transferred) throw new OutOfOrder("reported the transfer twice")
     const receipt = transferReceiptFrom(value)
-    if (receipt === undefined) throw new OutOfOrder("sent a receipt that is not a kvferry/receipt/1")
+    if (receipt === undefined) throw new OutOfOrder(`sent a receipt that is not a ${receiptSchema}`)
     if (receipt.requestId !== this.#expected.requestId) {
       throw new OutOfOrder("sent the receipt of another request")
     }

@@ -1,7 +1,7 @@
-import type { TransferReceipt } from "../../agent/receipt.ts"
 import { errorCodes } from "../../errors/codes.ts"
 import { secondBuckets } from "../../metrics/histogram.ts"
 import { Registry } from "../../metrics/registry.ts"
+import { type TransferReceipt, verdicts } from "../../receipt/receipt.ts"
 
 /** The routes as metrics know them; everything unknown is `other`. */
 const endpoints = [
@@ -93,7 +93,7 @@ export class FrontendMetrics {
       name: "kvferry_frontend_integrity_verdicts_total",
       help: "Transfers by what comparing the bytes said.",
     },
-    { verdict: ["identical", "different", "unchecked"] },
+    { verdict: verdicts },
   )
 
   /** A request was answered, or its client hung up. */

@@ -1,4 +1,4 @@
-import type { TransferReceipt } from "../../agent/receipt.ts"
+import type { TransferReceipt } from "../../receipt/receipt.ts"
 import type { DecodeEvent, Evidence, PrefillAnswer } from "../protocol.ts"
 import type { ApiError } from "./api-error.ts"
 import type { FrontendMetrics } from "./frontend-metrics.ts"

@@ -1,4 +1,4 @@
-import type { TransferReceipt } from "../../agent/receipt.ts"
+import type { TransferReceipt } from "../../receipt/receipt.ts"
 import type { Evidence, Sampling } from "../protocol.ts"
 import type { GenerationEndpoint } from "./generation-request.ts"
 

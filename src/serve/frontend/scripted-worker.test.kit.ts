@@ -1,7 +1,7 @@
 import { once } from "node:events"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
-import type { TransferReceipt } from "../../agent/receipt.ts"
+import { receiptSchema, type TransferReceipt } from "../../receipt/receipt.ts"
 import type { DecodeEvent, DecodeRequest, PrefillAnswer, PrefillRequest } from "../protocol.ts"
 import type { ChatRenderer } from "./chat-renderer.ts"
 import { type Frontend, type FrontendOptions, openFrontend } from "./frontend.ts"
@@ -145,11 +145,14 @@ export function healthOf(role: "prefill" | "decode"): object {
 /** A receipt of a transfer that went well. */
 export function receiptOf(request: DecodeRequest): TransferReceipt {
   return {
-    schema: "kvferry/receipt/1",
+    schema: receiptSchema,
     ticket: "ticket-1",
     requestId: request.requestId,
     trace: request.trace,
     state: "delivered",
+    endedAt: "2026-11-20T12:00:00.000Z",
+    direction: "read",
+    mode: "copy",
     source: { pid: 4101, agentId: "prefill-0", bootId: request.handover.bootId },
     target: { pid: 4102, agentId: "decode-0", bootId: "boot-d" },
     path: { transport: "tcp", why: "policy allows tcp only", rails: [{ rail: 0, bytes: 65536 }] },
@@ -158,10 +161,10 @@ export function receiptOf(request: DecodeRequest): TransferReceipt {
     blocks: 2,
     pieces: 8,
     bytes: 65536,
-    micros: { grant: 200, plan: 10, move: 80, prove: 30, total: 320 },
+    micros: { grant: 200, plan: 10, post: 5, move: 80, prove: 30, total: 320 },
     bytesPerSecond: 65536 / 80e-6,
     retries: 0,
-    integrity: { level: "full", checked: 8, verdict: "identical" },
+    integrity: { level: "full", checked: 8, epochs: 2, verdict: "identical" },
   }
 }
 

@@ -1,7 +1,7 @@
-import type { TransferReceipt } from "../../agent/receipt.ts"
 import { errorCodes, type KvErrorCode } from "../../errors/codes.ts"
 import { secondBuckets } from "../../metrics/histogram.ts"
 import type { Registry } from "../../metrics/registry.ts"
+import { type TransferReceipt, verdicts } from "../../receipt/receipt.ts"
 import { transportNames } from "../transports.ts"
 import type { KvWorker } from "./worker.ts"
 
@@ -37,9 +37,9 @@ export function workerMetrics(registry: Registry, worker: KvWorker): WorkerMetri
     { name: "kvferry_transfers_total", help: "Transfers by how they ended." },
     { state: ["delivered", "failed", "cancelled", "expired"] },
   )
-  const verdicts = registry.counter(
+  const proofs = registry.counter(
     { name: "kvferry_integrity_verdicts_total", help: "Verdicts of the integrity check." },
-    { verdict: ["identical", "different", "unchecked"] },
+    { verdict: verdicts },
   )
   const seconds = registry.histogram(
     { name: "kvferry_transfer_duration_seconds", help: "From the claim to the end of a transfer." },
@@ -52,7 +52,7 @@ export function workerMetrics(registry: Registry, worker: KvWorker): WorkerMetri
   return {
     transferred: (receipt) => {
       ends.add({ state: receipt.state })
-      verdicts.add({ verdict: receipt.integrity.verdict })
+      proofs.add({ verdict: receipt.integrity.verdict })
       bytes.add({ transport: receipt.path.transport }, receipt.bytes)
       seconds.observe({}, receipt.micros.total / 1e6)
     },

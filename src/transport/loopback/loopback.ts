@@ -4,6 +4,7 @@ import { KvError } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { copyBytes } from "../../os/copy.ts"
 import { checkMove } from "../check-move.ts"
+import { preparedByRunning } from "../prepared-move.ts"
 import type {
   Connection,
   Endpoint,
@@ -11,6 +12,8 @@ import type {
   EndpointOptions,
   Move,
   Moved,
+  MoveRequest,
+  PreparedMove,
   Reach,
   RegionDescriptor,
   Rights,
@@ -55,7 +58,12 @@ class LoopbackEndpoint implements Endpoint {
     const key = this.#nextKey++
     this.spans.set(region, span)
     this.keys.set(region, key)
-    return Promise.resolve({ region, length: span.byteLength, rkeys: Array<number>(this.rails).fill(key) })
+    return Promise.resolve({
+      region,
+      length: span.byteLength,
+      rkeys: Array<number>(this.rails).fill(key),
+      iova: 0,
+    })
   }
 
   deregister(region: number): Promise<void> {
@@ -139,9 +147,19 @@ class LoopbackConnection implements Connection {
     this.#lose(error)
   }
 
+  prepare(request: MoveRequest): PreparedMove {
+    this.#checkRights(request)
+    checkMove(request, this.#local.spans)
+    return preparedByRunning(request, (checked, options) => this.#run({ ...checked, ...options }))
+  }
+
   async move(move: Move): Promise<Moved> {
+    await using prepared = this.prepare(move)
+    return await prepared.post(move)
+  }
+
+  async #run(move: Move): Promise<Moved> {
     this.#checkRights(move)
-    checkMove(move, this.#local.spans)
     const keys = new Map(move.remote.map((descriptor) => [descriptor.region, descriptor.rkeys]))
     const { plan } = move
     const reading = move.direction === "read"
@@ -183,7 +201,7 @@ class LoopbackConnection implements Connection {
     return Promise.resolve()
   }
 
-  #checkRights(move: Move): void {
+  #checkRights(move: MoveRequest): void {
     const rights = this.#peer.sessions.get(this.sessionId)?.rights
     if (this.#failure !== undefined) throw this.#failure
     if (rights?.[move.direction] !== true) {

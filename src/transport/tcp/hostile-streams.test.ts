@@ -100,7 +100,7 @@ async function openRig(rights: Rights = { read: true, write: true }): Promise<Ri
   const words = span.view(0, regionBytes)
   for (let i = 0; i < regionBytes; i += 4096) words.fill(i / 4096, i, i + 4096)
   const session = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
-  const descriptor = await endpoint.register(0, span)
+  const descriptor = await endpoint.register(0, span, { read: true, write: true })
   await endpoint.admit(session, rights)
   return {
     endpoint,
@@ -168,7 +168,7 @@ interface Honest extends AsyncDisposable {
 async function openHonest(rig: Rig, rails = 1): Promise<Honest> {
   const endpoint = await tcp.open({ host: "127.0.0.1", rails })
   const target = hostMemory.map(regionBytes, "honest")
-  await endpoint.register(0, target)
+  await endpoint.register(0, target, { read: true, write: true })
   const connection = await endpoint.connect(rig.session, rig.endpoint.address, {
     deadline: performance.now() + 10_000,
     peerHost: "127.0.0.1",
@@ -536,7 +536,10 @@ test("connections that open and close in a storm all end, whatever moves on them
 
 test("a region is registered once: its old key would outlive it", async () => {
   await using rig = await openRig()
-  await assert.rejects(async () => rig.endpoint.register(0, rig.span), /broken invariant/)
+  await assert.rejects(
+    async () => rig.endpoint.register(0, rig.span, { read: true, write: true }),
+    /broken invariant/,
+  )
 })
 
 /** A listener that does what `script` says with each stream. */
@@ -577,7 +580,7 @@ async function callHostile(
   const endpoint = await tcp.open({ host: "127.0.0.1", rails: 1 })
   const target = hostMemory.map(bytes, "victim")
   try {
-    await endpoint.register(0, target)
+    await endpoint.register(0, target, { read: true, write: true })
     const session = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
     const address = { transport: "tcp", host: "127.0.0.1", ports: [port] }
     const connect = (millis = 5000): Promise<Connection> =>
@@ -634,7 +637,7 @@ for (const [name, wrongAnswer] of Object.entries(wrongAnswers)) {
     }
     await callHostile(script, async (connect, target) => {
       const connection = await connect()
-      const remote = [{ region: 0, length: mib, rkeys: [0] }]
+      const remote = [{ region: 0, length: mib, rkeys: [0], iova: 0 }]
       const deadline = performance.now() + 5000
       const moving = connection.move({ direction: "read", plan: planOf(mib), remote, deadline })
       await assert.rejects(moving, isKv("KV_PEER_LOST"))
@@ -668,7 +671,7 @@ test("a write that is answered before it was sent ends the connection: our memor
   }
   const use = async (connect: () => Promise<Connection>): Promise<void> => {
     const connection = await connect()
-    const remote = [{ region: 0, length: 16 * mib, rkeys: [0] }]
+    const remote = [{ region: 0, length: 16 * mib, rkeys: [0], iova: 0 }]
     const deadline = performance.now() + 5000
     const moving = connection.move({ direction: "write", plan: planOf(16 * mib), remote, deadline })
     await assert.rejects(moving, isKv("KV_PEER_LOST"))
@@ -688,7 +691,7 @@ test("a listener that stops in the middle of a payload is a deadline, and the by
   }
   await callHostile(script, async (connect, target) => {
     const connection = await connect()
-    const remote = [{ region: 0, length: mib, rkeys: [0] }]
+    const remote = [{ region: 0, length: mib, rkeys: [0], iova: 0 }]
     const move = (millis: number): Promise<unknown> =>
       connection.move({ direction: "read", plan: planOf(mib), remote, deadline: performance.now() + millis })
     await assert.rejects(move(100), isKv("KV_DEADLINE"))
@@ -716,7 +719,7 @@ test("a status that we do not know is an error of the move, and the stream goes 
   }
   await callHostile(script, async (connect, target) => {
     const connection = await connect()
-    const remote = [{ region: 0, length: mib, rkeys: [0] }]
+    const remote = [{ region: 0, length: mib, rkeys: [0], iova: 0 }]
     const move = (): Promise<unknown> =>
       connection.move({ direction: "read", plan: planOf(mib), remote, deadline: performance.now() + 5000 })
     await assert.rejects(move(), isKv("KV_WIRE_INVALID"))

@@ -1,7 +1,8 @@
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { checkMove } from "../check-move.ts"
-import type { Connection, Move, Moved } from "../transport.ts"
+import { preparedByRunning } from "../prepared-move.ts"
+import type { Connection, Move, Moved, MoveRequest, PreparedMove } from "../transport.ts"
 import { type MoverEvent, type RailPieces, sharedMillis } from "./mover-messages.ts"
 import type { MoverThread } from "./mover-thread-handle.ts"
 
@@ -94,14 +95,22 @@ export class TcpConnection implements Connection {
     if (this.#railsUp.size === 0) this.#owner.connections.delete(this.#id)
   }
 
-  async move(move: Move): Promise<Moved> {
+  prepare(request: MoveRequest): PreparedMove {
     if (this.#failure !== undefined) throw this.#failure
-    if (move.signal?.aborted === true)
-      throw new KvError("KV_CANCELLED", { what: "the transfer was cancelled" })
+    checkMove(request, this.#owner.spans)
+    return preparedByRunning(request, (checked, options) => this.#run({ ...checked, ...options }))
+  }
+
+  async move(move: Move): Promise<Moved> {
+    await using prepared = this.prepare(move)
+    return await prepared.post(move)
+  }
+
+  async #run(move: Move): Promise<Moved> {
+    if (this.#failure !== undefined) throw this.#failure
     if (this.#moves.size >= movesMax) {
       throw new KvError("KV_LIMIT", { what: `${movesMax} transfers are under way on one connection already` })
     }
-    checkMove(move, this.#owner.spans)
     if (move.plan.pieces === 0) return { bytes: 0, pieces: 0, rails: [], retries: 0 }
     const id = nextMove++
     const rails = this.#owner.movers.length

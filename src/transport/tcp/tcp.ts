@@ -78,7 +78,7 @@ class TcpEndpoint implements Endpoint {
     this.spans.set(region, span)
     this.#keys.set(region, rkey)
     for (const mover of this.movers) mover.tell({ type: "register", region, rkey, span: span.share() })
-    return Promise.resolve({ region, length: span.byteLength, rkeys: this.movers.map(() => rkey) })
+    return Promise.resolve({ region, length: span.byteLength, rkeys: this.movers.map(() => rkey), iova: 0 })
   }
 
   async deregister(region: number): Promise<void> {
