@@ -1,15 +1,18 @@
-import { KvError } from "../errors/kv-error.ts"
+import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
 import type { MemorySpan } from "../memory/host-memory.ts"
 import type { IntegrityLevel, Party } from "../receipt/receipt.ts"
 import type { Endpoint } from "../transport/transport.ts"
 import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
-import type { Card, EndpointCard } from "../wire/card.ts"
+import { type Card, cardVersion } from "../wire/card.ts"
+import { type EndpointCard, type Grant, grantVersion } from "../wire/grant.ts"
 import { MessageChannel, type Received, refusalRecord } from "./channel.ts"
+import { checkGrant } from "./check-grant.ts"
 import { choosePath } from "./choose-path.ts"
 import type { Clock, ControlChannel, ControlListener, ControlNetwork } from "./control-network.ts"
+import { type AuthenticatedPeer, checkCredentials } from "./credentials.ts"
+import { decideGrant } from "./decide-grant.ts"
 import { greetAsCaller, greetAsListener } from "./greet.ts"
-import { secretBytesMin } from "./handshake.ts"
 import { LeaseBook, type LeaseEnd } from "./lease-book.ts"
 import { Peer } from "./peer.ts"
 import { type PullOptions, Transfer } from "./transfer.ts"
@@ -47,6 +50,7 @@ const peersMax = 256
 export class Agent implements AsyncDisposable {
   readonly card: Card
   readonly #options: AgentOptions
+  readonly #endpoints: readonly EndpointCard[]
   readonly #leases: LeaseBook
   readonly #peers = new Map<string, Promise<Peer>>()
   readonly #callers = new Set<MessageChannel>()
@@ -55,13 +59,15 @@ export class Agent implements AsyncDisposable {
 
   constructor(options: AgentOptions, endpoints: readonly EndpointCard[]) {
     this.#options = options
+    this.#endpoints = endpoints
     this.#leases = new LeaseBook(options.clock)
     this.card = {
+      version: cardVersion,
       ...options.party,
       software: options.software,
       model: options.model,
       layout: options.layout,
-      endpoints,
+      transports: endpoints.map(({ address }) => address.transport),
     }
   }
 
@@ -156,10 +162,15 @@ export class Agent implements AsyncDisposable {
     const { clock, network, secret, endpoints } = this.#options
     const deadline = clock.now() + timeoutMillis
     const channel = new MessageChannel(await network.connect(host, port, timeoutMillis))
-    const greeting = { card: this.card, secret, clock, timeoutMillis: Math.max(1, deadline - clock.now()) }
-    const greeted = await greetAsCaller(channel, greeting)
+    const greeting = { card: this.card, credentials: { secret }, clock }
+    const greeted = await greetAsCaller(channel, {
+      ...greeting,
+      timeoutMillis: Math.max(1, deadline - clock.now()),
+    })
     try {
-      const path = choosePath(endpoints, greeted.card)
+      const grant = await askGrant(channel, clock, deadline)
+      checkGrant(greeted.card, "read", grant)
+      const path = choosePath(endpoints, { agentId: greeted.card.agentId, endpoints: grant.endpoints })
       const connection = await path.endpoint.connect(greeted.session, path.remote.address, {
         deadline,
         peerHost: channel.peerHost,
@@ -182,6 +193,7 @@ export class Agent implements AsyncDisposable {
     }
     this.#callers.add(channel)
     let session: string | undefined
+    let peer: AuthenticatedPeer | undefined
     const leave = (): void => {
       this.#callers.delete(channel)
       if (session === undefined) return
@@ -195,30 +207,55 @@ export class Agent implements AsyncDisposable {
       const { clock, secret, endpoints } = this.#options
       await greetAsListener(channel, {
         card: this.card,
-        secret,
+        credentials: { secret },
         clock,
         timeoutMillis: handshakeMillis,
-        admit: async (admitted) => {
+        admit: async (admitted, caller) => {
           session = admitted.id
+          peer = caller
           await Promise.all(
             endpoints.map((endpoint) => endpoint.admit(admitted, { read: true, write: false })),
           )
         },
       })
       const holder = session!
-      channel.listen((received) => this.#answer(channel, holder, received), leave)
+      const caller = peer!
+      channel.listen((received) => this.#answer(channel, holder, caller, received), leave)
     } catch (thrown) {
       leave()
       if (!(thrown instanceof KvError)) throw thrown
     }
   }
 
-  #answer(channel: MessageChannel, holder: string, { message }: Received): void {
-    if (message.type === "claim") {
+  #answer(channel: MessageChannel, holder: string, peer: AuthenticatedPeer, { message }: Received): void {
+    if (message.type === "ask-grant") {
+      this.#try(channel, message.call, () => {
+        const terms = decideGrant({
+          peer,
+          direction: message.direction,
+          policy: { rights: { read: true, write: false }, lifetimeMillis: 3_600_000 },
+          offered: this.#options.spans.map((_, region) => ({
+            region,
+            cache: "kv",
+            access: { read: true, write: false },
+          })),
+          wallMillis: this.#options.clock.wallMillis(),
+        })
+        const { bootId } = this.card
+        const grant = { version: grantVersion, bootId, ...terms, endpoints: this.#endpoints } as const
+        channel.send({ type: "grant", call: message.call, grant })
+      })
+    } else if (message.type === "claim") {
       this.#try(channel, message.call, () => {
         const { tokens, blocks, fingerprints } = this.#leases.claim(message.lease, holder)
         const attachment = new Uint8Array(fingerprints?.buffer ?? new ArrayBuffer(0))
-        channel.send({ type: "granted", call: message.call, tokens, blocks: [...blocks] }, attachment)
+        const granted = {
+          tokens,
+          blocks: [...blocks],
+          epochs: [...blocks].map(() => 0),
+          access: "read",
+        } as const
+        channel.send({ type: "granted", call: message.call, ...granted }, attachment)
       })
     } else if (message.type === "release") {
       this.#try(channel, message.call, () => {
@@ -248,13 +285,7 @@ export class Agent implements AsyncDisposable {
  * @throws KvError KV_USAGE for a short secret; KV_LIMIT, KV_OS when a region cannot be registered.
  */
 export async function openAgent(options: AgentOptions): Promise<Agent> {
-  if (options.secret.byteLength < secretBytesMin) {
-    throw new KvError("KV_USAGE", {
-      what: `the cluster's secret has ${options.secret.byteLength} bytes`,
-      why: `fewer than ${secretBytesMin} can be guessed`,
-      next: "make one with: head -c 32 /dev/urandom | base64",
-    })
-  }
+  checkCredentials({ secret: options.secret })
   const endpoints: EndpointCard[] = []
   for (const endpoint of options.endpoints) {
     const regions = await Promise.all(
@@ -263,6 +294,28 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     endpoints.push({ address: endpoint.address, regions })
   }
   return new Agent(options, endpoints)
+}
+
+/** Asks for a grant, before anybody else speaks on the channel. */
+function askGrant(channel: MessageChannel, clock: Clock, deadline: number): Promise<Grant> {
+  return new Promise((resolve, reject) => {
+    const cancelTimer = clock.after(Math.max(0, deadline - clock.now()), () => {
+      reject(new KvError("KV_DEADLINE", { what: `${channel.peer} did not answer the question for a grant` }))
+    })
+    const end = (error: KvError): void => {
+      cancelTimer()
+      reject(error)
+    }
+    channel.listen(({ message }) => {
+      if (message.type === "refused") return end(kvErrorFromRecord(message.error, "KV_PEER_REFUSED"))
+      if (message.type !== "grant")
+        return end(new KvError("KV_WIRE_INVALID", { what: `"${message.type}" is no grant` }))
+      cancelTimer()
+      channel.handOver([])
+      resolve(message.grant)
+    }, end)
+    channel.send({ type: "ask-grant", call: 1, direction: "read" })
+  })
 }
 
 /** @throws KvError KV_USAGE when it is not `host:port` or `[ipv6]:port`. */

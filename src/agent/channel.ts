@@ -1,6 +1,6 @@
 import { KvError, type KvErrorRecord } from "../errors/kv-error.ts"
 import { encodeFrame, FrameReader, frameLimits } from "../wire/control-frame.ts"
-import { type ControlMessage, errorTextMax, noCall, readControlMessage } from "../wire/control-messages.ts"
+import { type ControlMessage, messageLimits, noCall, readControlMessage } from "../wire/control-messages.ts"
 import type { ControlChannel } from "./control-network.ts"
 
 /** A received message with the bytes that came behind it. */
@@ -51,10 +51,13 @@ export class MessageChannel {
     this.#reader.attachmentBytesMax = frameLimits.attachment
   }
 
-  /** Closes the channel, telling the peer why where there is something to tell. */
-  close(error?: KvError): void {
+  /**
+   * Closes the channel, telling the peer why where there is something to tell.
+   * @param told what the peer is told in place of `error`, which is for our own side.
+   */
+  close(error?: KvError, told: KvError | undefined = error): void {
     if (this.#closed !== undefined) return
-    if (error !== undefined) this.send({ type: "refused", call: noCall, error: refusalRecord(error) })
+    if (told !== undefined) this.send({ type: "refused", call: noCall, error: refusalRecord(told) })
     // First, so that this reason is the one that is told, whenever the network reports its end.
     this.#end(
       error ?? new KvError("KV_PEER_LOST", { what: `the channel to ${this.peer} was closed by this side` }),
@@ -86,7 +89,7 @@ export class MessageChannel {
 /** An error as it crosses the wire: its texts cut to what a peer accepts. */
 export function refusalRecord(error: KvError): KvErrorRecord {
   const { code, what, why, next } = error.toJSON()
-  const cut = (text: string): string => text.slice(0, errorTextMax)
+  const cut = (text: string): string => text.slice(0, messageLimits.errorText)
   return {
     code,
     what: cut(what),

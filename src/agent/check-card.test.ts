@@ -41,10 +41,3 @@ test("another model, another shape, and no common head are refused by their rule
   assert.throws(() => checkCard(half, rest), /heads 2 to 3, we hold 0 to 1/)
   assert.throws(() => checkCard(rest, half), /heads 0 to 1, we hold 2 to 3/)
 })
-
-test("a card with another number of regions than layers is refused, on whichever endpoint", () => {
-  const [endpoint] = ours.endpoints
-  assertRule({ endpoints: [endpoint!, { ...endpoint!, regions: endpoint!.regions.slice(1) }] }, "regions")
-  assertRule({ endpoints: [{ ...endpoint!, regions: [] }] }, "regions")
-  checkCard(ours, cardOf("theirs", { endpoints: [] }))
-})

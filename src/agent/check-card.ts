@@ -26,15 +26,6 @@ export function checkCard(ours: Card, theirs: Card): void {
       "heads",
     )
   }
-  const layers = theirs.layout.shape.layers
-  for (const endpoint of theirs.endpoints) {
-    if (endpoint.regions.length !== layers) {
-      throw refused(
-        `its ${endpoint.address.transport} endpoint has ${endpoint.regions.length} regions for ${layers} layers`,
-        "regions",
-      )
-    }
-  }
 }
 
 function refused(what: string, rule: string): KvError {

@@ -2,7 +2,6 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KvError } from "../errors/kv-error.ts"
 import type { Endpoint } from "../transport/transport.ts"
-import { cardOf } from "./cards.test.kit.ts"
 import { choosePath } from "./choose-path.ts"
 
 /** An endpoint of which only the reach matters here. */
@@ -11,14 +10,15 @@ function endpoint(transport: string, usable: boolean, why: string): Endpoint {
   return { transport, rails: 1, reaches } as unknown as Endpoint
 }
 
-const card = cardOf("peer", {
+const offer = {
+  agentId: "peer",
   endpoints: ["shm", "tcp"].map((transport) => ({ address: { transport }, regions: [] })),
-})
+}
 
 test("the first path of the policy that reaches the peer is taken, with its reason", () => {
-  const chosen = choosePath([endpoint("tcp", true, "it listens"), endpoint("shm", true, "one host")], card)
+  const chosen = choosePath([endpoint("tcp", true, "it listens"), endpoint("shm", true, "one host")], offer)
   assert.equal(chosen.endpoint.transport, "tcp")
-  assert.equal(chosen.remote, card.endpoints[1])
+  assert.equal(chosen.remote, offer.endpoints[1])
   assert.equal(chosen.why, "tcp: it listens (first allowed path)")
 })
 
@@ -29,7 +29,7 @@ test("a later path is taken with what was wrong with each one before it", () => 
     endpoint("tcp", true, "it listens"),
   ]
   assert.equal(
-    choosePath(paths, card).why,
+    choosePath(paths, offer).why,
     "tcp: it listens (after verbs: the peer offers no verbs; shm: another host)",
   )
 })
@@ -37,12 +37,12 @@ test("a later path is taken with what was wrong with each one before it", () => 
 test("without a path there is a refusal that lists every one, never a silent fallback", () => {
   const paths = [endpoint("verbs", true, "-"), endpoint("shm", false, "another host")]
   assert.throws(
-    () => choosePath(paths, card),
+    () => choosePath(paths, offer),
     (error) => {
       assert.ok(error instanceof KvError && error.code === "KV_TRANSPORT_UNAVAILABLE")
       assert.equal(error.why, "verbs: the peer offers no verbs; shm: another host")
       return true
     },
   )
-  assert.throws(() => choosePath([], card), /no transport is open on this side/)
+  assert.throws(() => choosePath([], offer), /no transport is open on this side/)
 })

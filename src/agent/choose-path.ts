@@ -1,6 +1,6 @@
 import { KvError } from "../errors/kv-error.ts"
 import type { Endpoint } from "../transport/transport.ts"
-import type { Card, EndpointCard } from "../wire/card.ts"
+import type { EndpointCard } from "../wire/grant.ts"
 
 /** The fabric that was chosen for a peer, and what was wrong with each one before it. */
 export interface ChosenPath {
@@ -9,14 +9,20 @@ export interface ChosenPath {
   readonly why: string
 }
 
+/** Where a peer can be reached: what its grant says. */
+export interface PathOffer {
+  readonly agentId: string
+  readonly endpoints: readonly EndpointCard[]
+}
+
 /**
  * Takes the first of our endpoints, in the order of the policy, that reaches the peer.
  * @throws KvError KV_TRANSPORT_UNAVAILABLE listing every path with its reason: never a silent fallback.
  */
-export function choosePath(endpoints: readonly Endpoint[], card: Card): ChosenPath {
+export function choosePath(endpoints: readonly Endpoint[], offer: PathOffer): ChosenPath {
   const refusals: string[] = []
   for (const endpoint of endpoints) {
-    const remote = card.endpoints.find(({ address }) => address.transport === endpoint.transport)
+    const remote = offer.endpoints.find(({ address }) => address.transport === endpoint.transport)
     const reach =
       remote === undefined
         ? { usable: false, why: `the peer offers no ${endpoint.transport}` }
@@ -28,7 +34,7 @@ export function choosePath(endpoints: readonly Endpoint[], card: Card): ChosenPa
     refusals.push(`${endpoint.transport}: ${reach.why}`)
   }
   throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
-    what: `no allowed path reaches ${card.agentId}`,
+    what: `no allowed path reaches ${offer.agentId}`,
     why: refusals.join("; ") || "no transport is open on this side",
     next: "allow more paths on both sides (--paths), or mend the one you want",
   })

@@ -1,11 +1,9 @@
 import { KvError } from "../errors/kv-error.ts"
 import type { Rights } from "../transport/transport.ts"
+import type { CredentialKind } from "../wire/handshake-messages.ts"
 
 /** Fewer bytes of a secret can be guessed. */
 export const secretBytesMin = 16
-
-/** What a side proves, and what it wants proven: both sides of a handshake must have the same kind. */
-export type CredentialKind = "secret" | "key" | "both"
 
 /**
  * What an agent authenticates with: the cluster's secret, or an identity and a list of trusted keys, or all of them.

@@ -1,168 +1,188 @@
 import { randomBytes } from "node:crypto"
-import { KvError, type KvErrorRecord, kvErrorFromRecord } from "../errors/kv-error.ts"
+import { KvError } from "../errors/kv-error.ts"
 import type { Session } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
-import { type ControlMessage, type ControlMessageOf, handshakeBytes } from "../wire/control-messages.ts"
-import type { MessageChannel, Received } from "./channel.ts"
+import { handshakeBytes, handshakeVersion } from "../wire/handshake-messages.ts"
+import type { MessageChannel } from "./channel.ts"
 import { checkCard } from "./check-card.ts"
 import type { Clock } from "./control-network.ts"
-import { handshakeProof, provesSecret, sessionOf, type Transcript } from "./handshake.ts"
+import { type AuthenticatedPeer, type Credentials, checkCredentials } from "./credentials.ts"
+import { callerWords, listenerWords, openSession, prove, provenBy } from "./handshake.ts"
+import type { HandshakeEvent, HandshakeState } from "./handshake-state.ts"
+import { type Ephemeral, ephemeralOf } from "./key-pairs.ts"
+import { Turns } from "./turns.ts"
+import { badProof, keyOf, otherKind, refusedUs, vouchFor } from "./vouch.ts"
 
-/** Messages that may come before their turn. */
-const earlyMax = 64
-
-/** What a handshake ends with: the peer's card, and a session that both sides derived. */
+/** What a handshake ends with: the peer's card, who it is, and a session that both sides derived. */
 export interface Greeted {
   readonly card: Card
   readonly session: Session
+  readonly peer: AuthenticatedPeer
 }
 
 /** What this side brings to a handshake. */
 export interface GreetOptions {
   readonly card: Card
-  readonly secret: Uint8Array
+  readonly credentials: Credentials
   readonly clock: Clock
   readonly timeoutMillis: number
+  /** Where nonces and ephemeral keys come from, when not from the system: a simulation that must replay. */
+  readonly random?: (bytes: number) => Uint8Array
+  /** Told of each step of `nextHandshakeState`. */
+  readonly onStep?: (from: HandshakeState, event: HandshakeEvent, to: HandshakeState) => void
 }
 
 /**
- * The caller's half: proves the secret, checks the listener's proof, and only then shows its card.
- * @throws KvError KV_PEER_UNTRUSTED, KV_PEER_REFUSED, KV_PEER_LOST, KV_DEADLINE.
+ * The caller's half: proves itself to a listener whose key it trusts, checks the listener's proof, and only then
+ * shows its card.
+ * @throws KvError KV_PEER_UNTRUSTED, KV_PEER_REFUSED, KV_PEER_LOST, KV_WIRE_INVALID, KV_LIMIT, KV_DEADLINE.
  */
 export async function greetAsCaller(channel: MessageChannel, options: GreetOptions): Promise<Greeted> {
-  const turns = new Turns(channel, options)
-  const callerNonce = randomBytes(handshakeBytes.nonce).toString("hex")
-  const { agentId, bootId } = options.card
-  channel.send({ type: "hello", agentId, bootId, nonce: callerNonce })
-  const { nonce: listenerNonce } = await turns.expect("challenge")
-  const transcript: Transcript = { callerAgent: agentId, callerBoot: bootId, callerNonce, listenerNonce }
-  channel.send({ type: "proof", proof: handshakeProof(options.secret, "caller", transcript) })
+  const { card, credentials, clock } = options
+  const ours = openingOf(options)
+  const turns = new Turns(
+    channel,
+    { ...options, notTrusted: () => refusedUs(channel.peer, credentials) },
+    "call",
+  )
+  const { credential, nonce, ephemeral } = ours
+  const { agentId, bootId } = card
+  const hello = {
+    versions: [handshakeVersion],
+    credential,
+    agentId,
+    bootId,
+    nonce,
+    ephemeral: ephemeral.publicKey,
+  }
+  channel.send({ type: "hello", ...hello })
+
+  const challenge = await turns.expect("challenge")
+  if (challenge.credential !== credential)
+    throw turns.fail("mismatch", otherKind(channel.peer, challenge.credential, credentials))
+  const shared = turns.check("break", () => agree(channel.peer, ephemeral, challenge.ephemeral))
+  const peer = turns.check("distrust", () =>
+    vouchFor(credentials, challenge.publicKey, channel.peer, clock.wallMillis()),
+  )
+  const transcript = {
+    ...transcriptOfHello(hello),
+    callerKey: keyOf(credentials) ?? "",
+    listenerNonce: challenge.nonce,
+    listenerEphemeral: challenge.ephemeral,
+    listenerKey: challenge.publicKey ?? "",
+  }
+  turns.step("challenge")
+  const proof = prove(credentials, "caller", callerWords(transcript))
+  channel.send({ type: "proof", ...shownKey(credentials), proof })
+
   const welcome = await turns.expect("welcome")
-  if (!provesSecret(welcome.proof, options.secret, "listener", transcript))
-    throw turns.fail(untrusted(`${channel.peer} gave no valid proof`))
-  return turns.guard(() => {
-    checkCard(options.card, welcome.card)
-    channel.send({ type: "present", card: options.card })
-    return { card: welcome.card, session: sessionOf(options.secret, transcript) }
-  })
+  const words = listenerWords(transcript, proof, welcome.card)
+  const expected = { secret: credentials.secret, publicKey: peer.publicKey }
+  if (!provenBy(welcome.proof, expected, "listener", words))
+    throw turns.fail("distrust", badProof(channel.peer, credentials))
+  turns.step("welcome")
+  turns.check("misfit", () => checkCard(card, welcome.card))
+  const { session, sealOf } = openSession(shared, credentials.secret, words)
+  channel.send({ type: "present", seal: sealOf(card), card })
+  turns.finish("fit")
+  return { card: welcome.card, session, peer }
 }
 
 /**
- * The listener's half: nothing of ours is told before the caller has proven itself.
+ * The listener's half: a stranger learns that an agent listens, the kind of credential that it wants, and its public
+ * key if it has one. Nothing else of ours is told before the caller has proven itself.
  *
- * `admit` runs between the proof and the welcome: when the caller reads our addresses, they already let it in.
+ * `admit` runs between the proof and the welcome: when the caller asks for addresses, they already let it in.
  * @throws KvError as `greetAsCaller`.
  */
 export async function greetAsListener(
   channel: MessageChannel,
-  options: GreetOptions & { readonly admit: (session: Session) => Promise<void> },
+  options: GreetOptions & { readonly admit: (session: Session, peer: AuthenticatedPeer) => Promise<void> },
 ): Promise<Greeted> {
-  const turns = new Turns(channel, options)
+  const { card, credentials, clock } = options
+  const ours = openingOf(options)
+  const turns = new Turns(channel, { ...options, notTrusted: () => refusedUs(channel.peer, credentials) })
+  const { credential, nonce, ephemeral } = ours
+
   const hello = await turns.expect("hello")
-  const listenerNonce = randomBytes(handshakeBytes.nonce).toString("hex")
-  channel.send({ type: "challenge", nonce: listenerNonce })
-  const transcript: Transcript = {
-    callerAgent: hello.agentId,
-    callerBoot: hello.bootId,
-    callerNonce: hello.nonce,
-    listenerNonce,
+  if (hello.credential !== credential)
+    throw turns.fail("mismatch", otherKind(channel.peer, hello.credential, credentials))
+  const shared = turns.check("break", () => agree(channel.peer, ephemeral, hello.ephemeral))
+  turns.step("hello")
+  const opening = { version: handshakeVersion, credential, nonce, ephemeral: ephemeral.publicKey }
+  channel.send({ type: "challenge", ...opening, ...shownKey(credentials) })
+
+  const { proof, publicKey } = await turns.expect("proof")
+  const peer = turns.check("distrust", () =>
+    vouchFor(credentials, publicKey, channel.peer, clock.wallMillis()),
+  )
+  const transcript = {
+    ...transcriptOfHello(hello),
+    callerKey: publicKey ?? "",
+    listenerNonce: nonce,
+    listenerEphemeral: ephemeral.publicKey,
+    listenerKey: keyOf(credentials) ?? "",
   }
-  const { proof } = await turns.expect("proof")
-  if (!provesSecret(proof, options.secret, "caller", transcript))
-    throw turns.fail(untrusted(`${channel.peer} gave no valid proof`))
-  const session = sessionOf(options.secret, transcript)
-  await options.admit(session)
-  const ours = handshakeProof(options.secret, "listener", transcript)
-  channel.send({ type: "welcome", proof: ours, card: options.card })
-  const { card } = await turns.expect("present")
-  return turns.guard(() => {
-    checkCard(options.card, card)
-    return { card, session }
-  })
+  const expected = { secret: credentials.secret, publicKey: peer.publicKey }
+  if (!provenBy(proof, expected, "caller", callerWords(transcript)))
+    throw turns.fail("distrust", badProof(channel.peer, credentials))
+  turns.step("proof")
+  const words = listenerWords(transcript, proof, card)
+  const { session, seals } = openSession(shared, credentials.secret, words)
+  await turns.during("misfit", () => options.admit(session, peer))
+  turns.step("admit")
+  channel.send({ type: "welcome", proof: prove(credentials, "listener", words), card })
+
+  const present = await turns.expect("present")
+  if (!seals(present.seal, present.card)) throw turns.fail("distrust", badProof(channel.peer, credentials))
+  turns.check("break", () => checkSameAgent(channel.peer, hello, present.card))
+  turns.check("misfit", () => checkCard(card, present.card))
+  turns.finish("present")
+  return { card: present.card, session, peer }
 }
 
-/** A conversation in turns, with one deadline over all of it. */
-class Turns {
-  readonly #channel: MessageChannel
-  #waiting: { resolve(message: ControlMessage): void; reject(error: KvError): void } | undefined
-  readonly #early: Received[] = []
-  #ended: KvError | undefined
-  readonly #cancelTimer: () => void
-
-  constructor(channel: MessageChannel, options: GreetOptions) {
-    this.#channel = channel
-    this.#cancelTimer = options.clock.after(options.timeoutMillis, () => {
-      const what = `${channel.peer} did not finish the handshake within ${Math.round(options.timeoutMillis)} ms`
-      channel.close(new KvError("KV_DEADLINE", { what }))
-    })
-    channel.listen(
-      (received) => this.#take(received),
-      (error) => this.#end(error),
-    )
-  }
-
-  async expect<Type extends ControlMessage["type"]>(type: Type): Promise<ControlMessageOf<Type>> {
-    const message = await new Promise<ControlMessage>((resolve, reject) => {
-      const early = this.#early.shift()
-      if (early !== undefined) resolve(early.message)
-      else if (this.#ended !== undefined) reject(this.#ended)
-      else this.#waiting = { resolve, reject }
-    })
-    if (message.type === "refused") throw this.fail(refusalOf(this.#channel.peer, message.error))
-    if (message.type !== type) {
-      const text = { what: `${this.#channel.peer} sent "${message.type}" where "${type}" was due` }
-      throw this.fail(new KvError("KV_WIRE_INVALID", text))
-    }
-    return message as ControlMessageOf<Type>
-  }
-
-  /** Runs the last step; its error is told to the peer. */
-  guard<T>(action: () => T): T {
-    try {
-      const result = action()
-      this.#cancelTimer()
-      this.#channel.handOver(this.#early)
-      return result
-    } catch (thrown) {
-      throw thrown instanceof KvError ? this.fail(thrown) : thrown
-    }
-  }
-
-  fail(error: KvError): KvError {
-    this.#cancelTimer()
-    this.#channel.close(error)
-    return error
-  }
-
-  #take(received: Received): void {
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    if (waiting !== undefined) waiting.resolve(received.message)
-    else if (this.#early.push(received) > earlyMax) {
-      this.fail(
-        new KvError("KV_LIMIT", { what: `${this.#channel.peer} sent ${earlyMax} messages out of turn` }),
-      )
-    }
-  }
-
-  #end(error: KvError): void {
-    this.#cancelTimer()
-    this.#ended = error
-    this.#waiting?.reject(error)
-    this.#waiting = undefined
+function openingOf({ credentials, random = randomBytes }: GreetOptions) {
+  return {
+    credential: checkCredentials(credentials),
+    nonce: Buffer.from(random(handshakeBytes.nonce)).toString("hex"),
+    ephemeral: ephemeralOf(random(handshakeBytes.ephemeral)),
   }
 }
 
-/** What the peer refused us for. That it does not trust us is told from our side: its words name us, not it. */
-function refusalOf(peer: string, record: KvErrorRecord): KvError {
-  const error = kvErrorFromRecord(record, "KV_PEER_REFUSED")
-  return error.code === "KV_PEER_UNTRUSTED" ? untrusted(`${peer} did not accept our proof`) : error
+const shownKey = (credentials: Credentials): { readonly publicKey?: string } => {
+  const publicKey = keyOf(credentials)
+  return publicKey === undefined ? {} : { publicKey }
 }
 
-function untrusted(what: string): KvError {
-  return new KvError("KV_PEER_UNTRUSTED", {
-    what: `${what} of the cluster's secret`,
-    why: "the two agents were started with different secrets",
-    next: "start both with the same KVFERRY_SECRET_FILE",
+const transcriptOfHello = (hello: {
+  readonly versions: readonly number[]
+  readonly credential: AuthenticatedPeer["how"]
+  readonly agentId: string
+  readonly bootId: string
+  readonly nonce: string
+  readonly ephemeral: string
+}) => ({
+  versions: hello.versions,
+  credential: hello.credential,
+  callerAgent: hello.agentId,
+  callerBoot: hello.bootId,
+  callerNonce: hello.nonce,
+  callerEphemeral: hello.ephemeral,
+})
+
+function agree(who: string, ephemeral: Ephemeral, publicKey: string): Uint8Array {
+  const shared = ephemeral.agree(publicKey)
+  if (shared !== undefined) return shared
+  throw new KvError("KV_WIRE_INVALID", { what: `${who} sent an ephemeral key that leaves nothing secret` })
+}
+
+function checkSameAgent(
+  who: string,
+  hello: { readonly agentId: string; readonly bootId: string },
+  card: Card,
+): void {
+  if (hello.agentId === card.agentId && hello.bootId === card.bootId) return
+  throw new KvError("KV_WIRE_INVALID", {
+    what: `${who} presented the card of another agent than its hello named`,
   })
 }

@@ -8,7 +8,7 @@ import { preparedByRunning } from "../transport/prepared-move.ts"
 import type { Connection, Endpoint, Move, Moved, MoveRequest, PreparedMove } from "../transport/transport.ts"
 import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
 import { type ControlMessage, noCall } from "../wire/control-messages.ts"
-import { cardOf } from "./cards.test.kit.ts"
+import { cardOf, endpointOf } from "./cards.test.kit.ts"
 import { MessageChannel } from "./channel.ts"
 import { delivered, FakeClock, openPipe } from "./in-memory.test.kit.ts"
 import { Peer } from "./peer.ts"
@@ -79,7 +79,7 @@ function openRig(heads = 4): Rig {
   const card = cardOf("theirs", { layoutChanges: { heads } })
   const connection = new ScriptedConnection()
   const endpoint = { transport: "imaginary", rails: 1 } as unknown as Endpoint
-  const path = { endpoint, remote: card.endpoints[0]!, why: "imaginary: for a test" }
+  const path = { endpoint, remote: endpointOf, why: "imaginary: for a test" }
   const channel = new MessageChannel(end)
   channel.handOver([])
   const session = { id: "00".repeat(16), key: new Uint8Array(32) }
@@ -106,14 +106,17 @@ test("a claim is answered with the grant's blocks and hashes", async () => {
   await delivered()
   assert.deepEqual(heard, [{ type: "claim", call: 1, lease }])
   const hashes = BigUint64Array.of(1n, 2n ** 63n)
-  await say({ type: "granted", call: 1, tokens: 17, blocks: [4, 2] }, new Uint8Array(hashes.buffer))
+  await say(
+    { type: "granted", call: 1, tokens: 17, blocks: [4, 2], epochs: [0, 0], access: "read" },
+    new Uint8Array(hashes.buffer),
+  )
   assert.deepEqual(await claim, { tokens: 17, blocks: Uint32Array.of(4, 2), fingerprints: hashes })
   assert.equal(clock.waiting, 0)
 })
 
 test("a call that is not answered ends at its deadline, and an answer after it harms nothing", async () => {
   const late: ControlMessage[] = [
-    { type: "granted", call: 1, tokens: 1, blocks: [0] },
+    { type: "granted", call: 1, tokens: 1, blocks: [0], epochs: [0], access: "read" },
     { type: "released", call: 1 },
     { type: "refused", call: 1, error: { code: "KV_LEASE_UNKNOWN", what: "too late" } },
   ]
@@ -139,7 +142,7 @@ test("a call can be cancelled while the peer is silent", async () => {
   await assert.rejects(claim, isKv("KV_CANCELLED"))
   await assert.rejects(peer.claim(lease, clock.now() + 1e6, AbortSignal.abort()), isKv("KV_CANCELLED"))
   assert.equal(clock.waiting, 0)
-  await say({ type: "granted", call: 1, tokens: 1, blocks: [0] })
+  await say({ type: "granted", call: 1, tokens: 1, blocks: [0], epochs: [0], access: "read" })
   assert.equal(peer.lost, undefined)
 })
 
@@ -150,7 +153,7 @@ test("a refusal ends its own call with the peer's code and words, and no other",
   const refused = assert.rejects(first, isKv("KV_LEASE_UNKNOWN"))
   await say({ type: "refused", call: 1, error: { code: "KV_LEASE_UNKNOWN", what: "it has expired" } })
   await refused
-  await say({ type: "granted", call: 2, tokens: 3, blocks: [1] })
+  await say({ type: "granted", call: 2, tokens: 3, blocks: [1], epochs: [0], access: "read" })
   assert.equal((await second).tokens, 3)
 })
 
@@ -173,7 +176,7 @@ test("an answer of the wrong kind ends its call; a message that is no answer end
   await claim
   const lost = (): KvError | undefined => peer.lost
   assert.equal(lost(), undefined)
-  await say({ type: "challenge", nonce: "00".repeat(32) })
+  await say({ type: "notify", text: "psst" })
   assert.equal(lost()?.code, "KV_WIRE_INVALID")
 })
 
@@ -236,7 +239,10 @@ function pull(options: Partial<PullOptions> = {}, sourceHeads = 4): Pulling {
     target,
     async grant({ tokens = 20, hashes = fingerprintBlocks(target) } = {}) {
       await delivered()
-      await rig.say({ type: "granted", call: 1, tokens, blocks: [0, 1] }, new Uint8Array(hashes.buffer))
+      await rig.say(
+        { type: "granted", call: 1, tokens, blocks: [0, 1], epochs: [0, 0], access: "read" },
+        new Uint8Array(hashes.buffer),
+      )
     },
   }
 }

@@ -11,7 +11,7 @@ import {
 } from "node:fs"
 import { homedir } from "node:os"
 import { dirname, join } from "node:path"
-import { secretBytesMin } from "../agent/handshake.ts"
+import { secretBytesMin } from "../agent/credentials.ts"
 import { KvError } from "../errors/kv-error.ts"
 
 /** Where one user's processes find their common secret when nobody says otherwise. */

@@ -17,6 +17,13 @@ export function text(from: Fields, name: string, max = 256): string {
   return value
 }
 
+/** A name that is printed as it is: 1 to `max` visible ASCII characters, so no escape sequence and no second line. */
+export function label(from: Fields, name: string, max: number): string {
+  const value = text(from, name, max)
+  if (!/^[\x21-\x7e]+$/.test(value)) throw wrong(name, `1 to ${max} visible ASCII characters`, value)
+  return value
+}
+
 /** `bytes` bytes as hexadecimal digits. */
 export function hex(from: Fields, name: string, bytes: number): string {
   const value = text(from, name, bytes * 2)
@@ -31,7 +38,8 @@ export function whole(from: Fields, name: string, max = Number.MAX_SAFE_INTEGER)
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || value > max) {
     throw wrong(name, `a whole number from 0 to ${max}`, value)
   }
-  return value
+  // JSON has a -0, which prints as 0.
+  return value === 0 ? 0 : value
 }
 
 /** An array of at most `max` entries, each read by `read`. */
@@ -39,6 +47,14 @@ export function list<T>(from: Fields, name: string, max: number, read: (entry: u
   const value = from[name]
   if (!Array.isArray(value) || value.length > max) throw wrong(name, `a list of at most ${max}`, value)
   return value.map(read)
+}
+
+/** One word of a closed set. */
+export function oneOf<Word extends string>(from: Fields, name: string, words: readonly Word[]): Word {
+  const value = from[name]
+  const found = words.find((word) => word === value)
+  if (found === undefined) throw wrong(name, words.join(" or "), value)
+  return found
 }
 
 /** A field that has gone wrong, shortened: the other side may have written anything. */
