@@ -1,3 +1,4 @@
+import type { MemorySpan } from "../memory/host-memory.ts"
 import type { Hasher } from "../verify/hasher.ts"
 
 /**
@@ -12,7 +13,7 @@ export interface Crew extends Hasher, AsyncDisposable {
    * Turns runs of bytes into a job that can be posted many times.
    *
    * Every address was made by a span that stays mapped until the job is disposed of.
-   * @throws KvError KV_LIMIT, KV_OS.
+   * @throws KvError KV_LIMIT, KV_OS; KV_TRANSPORT_UNAVAILABLE when the crew's threads are gone.
    */
   prepareCopy(runs: CopyRuns): CopyJob
 }
@@ -27,14 +28,26 @@ export interface CopyRuns {
   readonly length: Uint32Array
   /** The other process, when one side's addresses are its own: moved by the kernel (`process_vm_readv`, `_writev`). */
   readonly remote?: { readonly pid: number; readonly side: "source" | "target" }
-  /** Runs of target memory to hash once they were copied; unit i lies inside run `run[i]`, and `run` ascends. */
-  readonly hashes?: {
-    readonly count: number
-    readonly run: Uint32Array
-    readonly address: Float64Array
-    readonly length: Uint32Array
-    readonly seed: BigUint64Array
-  }
+  /** Runs of target memory to hash once they were copied. */
+  readonly hashes?: CopyHashes
+}
+
+/**
+ * Parts of the target that are hashed by the thread that copied them, while they are in its cache.
+ *
+ * Unit i lies inside run `run[i]`. `run` ascends, and so do the places of the units of one run; units do not overlap.
+ */
+export interface CopyHashes {
+  readonly count: number
+  readonly run: Uint32Array
+  /** The target's regions. A thread looks at memory through them: it makes views once for each, not for each unit. */
+  readonly spans: readonly MemorySpan[]
+  /** Which of `spans` unit i lies in. */
+  readonly span: Uint32Array
+  /** Bytes from that span's start. */
+  readonly offset: Float64Array
+  readonly length: Uint32Array
+  readonly seed: BigUint64Array
 }
 
 /** A copy that is ready to be posted: one post at a time. */
@@ -43,14 +56,15 @@ export interface CopyJob extends AsyncDisposable {
    * Copies all runs: on the calling thread when they are few and small, else on the crew's threads.
    *
    * When it rejects, no byte of the job is touched any more.
-   * @throws KvError KV_DEADLINE, KV_CANCELLED, KV_PEER_LOST (the other process is gone), KV_OS.
+   * @throws KvError KV_DEADLINE, KV_CANCELLED, KV_PEER_LOST (the other process is gone), KV_OS (with the errno's name
+   * in `why`), KV_LIMIT, KV_USAGE (posted while under way), KV_TRANSPORT_UNAVAILABLE (a thread died).
    */
   post(options: { readonly deadline: number; readonly signal?: AbortSignal }): Promise<CopyDone>
 }
 
 /** What a finished copy did. */
 export interface CopyDone {
-  /** Bytes by thread; the calling thread counts as thread 0. */
+  /** Bytes by thread: entry 0 is the calling thread, entry i is thread i of the crew. */
   readonly bytesByThread: readonly number[]
   /** One hash for each unit that was asked for, else empty. */
   readonly hashes: BigUint64Array

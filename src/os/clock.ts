@@ -13,3 +13,12 @@ export const monotonicClock: Clock = {
     return () => clearTimeout(timer)
   },
 }
+
+/** From `performance.now()` of this thread to the clock that all threads of a process share. */
+const sharedOffsetMillis = Number(process.hrtime.bigint()) / 1e6 - performance.now()
+
+/** The clock that all threads of a process share, in milliseconds: `performance.now()` differs between them. */
+export const sharedMillis = (): number => performance.now() + sharedOffsetMillis
+
+/** A moment of this thread's `performance.now()` as the shared clock counts it. */
+export const toSharedMillis = (moment: number): number => moment + sharedOffsetMillis

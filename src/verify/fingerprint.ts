@@ -23,15 +23,29 @@ export function fingerprintBlocks(
   sequence: StoredSequence,
   unitTokens: number = sequence.layout.blockTokens,
 ): BigUint64Array {
+  return fingerprintUnits(sequence, unitTokens, allUnits(sequence, unitTokens))
+}
+
+/** The places of all units of a sequence, as `layer * unitsOfSequence + unit`. */
+export function allUnits(sequence: StoredSequence, unitTokens: number): Uint32Array<ArrayBuffer> {
+  const count = sequence.layout.shape.layers * blocksFor(sequence.tokens, unitTokens)
+  return Uint32Array.from({ length: count }, (_, place) => place)
+}
+
+/** The hashes that `fingerprintBlocks` makes, of the units at `places` only, in their order. */
+export function fingerprintUnits(
+  sequence: StoredSequence,
+  unitTokens: number,
+  places: Uint32Array,
+): BigUint64Array<ArrayBuffer> {
   const units = blocksFor(sequence.tokens, unitTokens)
-  const layers = sequence.layout.shape.layers
-  const hashes = new BigUint64Array(layers * units)
+  const hashes = new BigUint64Array(places.length)
   const scratch = scratchFor(sequence.layout, unitTokens)
-  for (let layer = 0; layer < layers; layer++) {
-    for (let unit = 0; unit < units; unit++) {
-      const content = unitContent(sequence, layer, unit, unitTokens, scratch)
-      hashes[layer * units + unit] = xxh64(content, placeSeed(layer, unit))
-    }
+  for (let i = 0; i < places.length; i++) {
+    const layer = Math.floor(places[i]! / units)
+    const unit = places[i]! % units
+    const content = unitContent(sequence, layer, unit, unitTokens, scratch)
+    hashes[i] = xxh64(content, placeSeed(layer, unit))
   }
   return hashes
 }
@@ -61,7 +75,9 @@ export function fingerprintBytes(content: Uint8Array): bigint {
 /** A hash as people and JSON see it: 16 hexadecimal digits. */
 export const hashText = (hash: bigint): string => hash.toString(16).padStart(16, "0")
 
-const placeSeed = (layer: number, position: number): bigint => (BigInt(layer) << 32n) | BigInt(position)
+/** The seed of a unit's hash: its place. */
+export const placeSeed = (layer: number, position: number): bigint =>
+  (BigInt(layer) << 32n) | BigInt(position)
 
 const scratchFor = (layout: KvLayout, unitTokens: number): Uint8Array =>
   new Uint8Array(2 * layout.heads * unitTokens * rowBytes(layout))

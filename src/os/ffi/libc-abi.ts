@@ -75,5 +75,7 @@ export const libcAbi = {
   ECONNRESET: 104,
   EPIPE: 32,
   ETIMEDOUT: 110,
+  ESRCH: 3,
+  EPERM: 1,
   "sizeof.pointer": 8,
 } as const

@@ -44,6 +44,12 @@ const table = {
   sendmsg: { result: "isize", parameters: ["i32", "ptr", "i32"] },
   // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags)
   recvmsg: { result: "isize", parameters: ["i32", "ptr", "i32"] },
+  // The memory of another process.
+  // ssize_t process_vm_readv(pid_t pid, const struct iovec *local_iov, unsigned long liovcnt,
+  //                          const struct iovec *remote_iov, unsigned long riovcnt, unsigned long flags)
+  process_vm_readv: { result: "isize", parameters: ["i32", "ptr", "usize", "ptr", "usize", "usize"] },
+  // ssize_t process_vm_writev(the same)
+  process_vm_writev: { result: "isize", parameters: ["i32", "ptr", "usize", "ptr", "usize", "usize"] },
 } as const satisfies SymbolTable
 
 /** The C library that this process already runs on: glibc's name first, then musl's. */

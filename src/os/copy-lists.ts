@@ -1,0 +1,134 @@
+import { libc } from "./ffi/libc.ts"
+import { libcAbi as abi } from "./ffi/libc-abi.ts"
+import { errno } from "./ffi/symbols.ts"
+import type { ArenaViews } from "./shared-arena.ts"
+
+const high = 2 ** 32
+const entryWords = abi["sizeof.iovec"] / 4
+
+/** Bytes of one entry of a list: an iovec, so that the kernel takes the lists as they are. */
+export const entryBytes = abi["sizeof.iovec"]
+/** Longest entry. A thread looks whether it was told to stop after at most twice as many bytes. */
+export const entryLengthMax = 4 * 2 ** 20
+
+/** Two lists of as many iovecs in an arena, as places in its `u32`; entry i of one goes to entry i of the other. */
+export interface CopyLists {
+  readonly source: number
+  readonly target: number
+}
+
+/** Writes one entry of both lists. The caller has made the addresses from live spans. */
+export function writeEntry(
+  words: Uint32Array,
+  { source, target }: CopyLists,
+  entry: number,
+  from: number,
+  to: number,
+  length: number,
+): void {
+  writeIovec(words, source + entry * entryWords, from, length)
+  writeIovec(words, target + entry * entryWords, to, length)
+}
+
+/** Makes an entry `by` bytes longer at its end on both sides. Returns false when it would be too long. */
+export function lengthenEntry(
+  words: Uint32Array,
+  { source, target }: CopyLists,
+  entry: number,
+  by: number,
+): boolean {
+  const length = words[target + entry * entryWords + 2]! + by
+  if (length > entryLengthMax) return false
+  words[source + entry * entryWords + 2] = length
+  words[target + entry * entryWords + 2] = length
+  return true
+}
+
+function writeIovec(words: Uint32Array, at: number, address: number, length: number): void {
+  const low = address >>> 0
+  words[at] = low
+  words[at + 1] = (address - low) / high
+  words[at + 2] = length
+  words[at + 3] = 0
+}
+
+/** Copies the entries `[first, end)` within this process. Returns false when `stopped` said so on the way. */
+export function copyEntries(
+  { u32: words }: ArenaViews,
+  { source, target }: CopyLists,
+  first: number,
+  end: number,
+  stopped: () => boolean,
+): boolean {
+  let untilLook = entryLengthMax
+  for (let entry = first; entry < end; entry++) {
+    const from = source + entry * entryWords
+    const to = target + entry * entryWords
+    const length = words[to + 2]!
+    if (untilLook < length) {
+      if (stopped()) return false
+      untilLook = entryLengthMax
+    }
+    untilLook -= length
+    libc.memmove(words[to]! + words[to + 1]! * high, words[from]! + words[from + 1]! * high, length)
+  }
+  return true
+}
+
+/** The other process of a copy, and which side's addresses are its own. */
+export interface RemoteSide {
+  readonly pid: number
+  readonly side: "source" | "target"
+}
+
+/** Where and why a copy between processes failed. */
+export interface FailedEntry {
+  readonly errno: number
+  readonly entry: number
+}
+
+/**
+ * Copies the entries `[first, end)` between this process and another one, by the kernel.
+ *
+ * Returns true, or false when `stopped` said so on the way, or what failed: a wrong address over there is an errno
+ * (EFAULT), never a crash. What lies before a failed entry has then been copied.
+ * @see process_vm_readv(2)
+ */
+export function copyRemoteEntries(
+  { pid, side }: RemoteSide,
+  { address, u32: words }: ArenaViews,
+  { source, target }: CopyLists,
+  first: number,
+  end: number,
+  stopped: () => boolean,
+): boolean | FailedEntry {
+  const [call, ours, theirs] =
+    side === "source"
+      ? ([libc.process_vm_readv, target, source] as const)
+      : ([libc.process_vm_writev, source, target] as const)
+  let countMax: number = abi.IOV_MAX
+  for (let at = first; at < end; ) {
+    let count = 0
+    let bytes = 0
+    while (at + count < end && count < countMax && bytes < entryLengthMax) {
+      bytes += words[ours + (at + count) * entryWords + 2]!
+      count += 1
+    }
+    const skip = at * entryBytes
+    const moved = call(pid, address + ours * 4 + skip, count, address + theirs * 4 + skip, count, 0)
+    if (moved === bytes) {
+      at += count
+      countMax = abi.IOV_MAX
+      if (at < end && stopped()) return false
+      continue
+    }
+    if (moved < 0) return { errno: errno(), entry: at }
+    if (count === 1) return { errno: abi.EFAULT, entry: at }
+    // The kernel stopped before a byte that it could not reach. Asked for that entry alone, it says why.
+    for (let rest = moved; rest >= words[ours + at * entryWords + 2]!; at++) {
+      rest -= words[ours + at * entryWords + 2]!
+    }
+    countMax = 1
+  }
+  return true
+}
