@@ -2,129 +2,13 @@ import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { test } from "node:test"
 import { KvError } from "../errors/kv-error.ts"
-import { blocksFor, type KvLayout, wholeModelLayout } from "../kv/kv-layout.ts"
-import { KvPool } from "../memory/kv-pool.ts"
-import { monotonicClock } from "../os/clock.ts"
-import { tcpControlNetwork } from "../os/control-net.ts"
-import { hostMemory } from "../os/host-memory.ts"
+import { wholeModelLayout } from "../kv/kv-layout.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import { tcp } from "../transport/tcp/tcp.ts"
-import type { Endpoint, Transport } from "../transport/transport.ts"
 import { type Fault, faults, plantFault } from "../verify/faults.ts"
 import { fingerprintBlocks } from "../verify/fingerprint.ts"
-import { type Agent, openAgent } from "./agent.ts"
-import type { LeaseEnd } from "./lease-book.ts"
-import type { PullOptions } from "./transfer.ts"
-
-const shape = { layers: 3, kvHeads: 2, headDim: 8, elementBytes: 4 }
-const secret = randomBytes(32)
-
-interface Side extends AsyncDisposable {
-  readonly agent: Agent
-  readonly pool: KvPool
-  readonly endpoints: Endpoint[]
-}
-
-async function openSide(
-  options: { layout?: KvLayout; transports?: Transport[]; secret?: Uint8Array; model?: string } = {},
-): Promise<Side> {
-  const layout = options.layout ?? wholeModelLayout(shape, { blocks: 32 })
-  const pool = new KvPool(layout, hostMemory)
-  const endpoints = await Promise.all(
-    (options.transports ?? [loopback, tcp]).map((transport) =>
-      transport.open({ host: "127.0.0.1", rails: 1 }),
-    ),
-  )
-  const closeRest = async (): Promise<void> => {
-    for (const endpoint of endpoints) await endpoint[Symbol.asyncDispose]()
-    pool[Symbol.dispose]()
-  }
-  const agent = await openAgent({
-    party: { pid: process.pid, agentId: "test", bootId: randomBytes(16).toString("hex") },
-    software: "test",
-    model: options.model ?? "one",
-    secret: options.secret ?? secret,
-    layout,
-    spans: pool.spans,
-    endpoints,
-    network: tcpControlNetwork,
-    clock: monotonicClock,
-    integrity: "full",
-  }).catch(async (error: unknown) => {
-    await closeRest()
-    throw error
-  })
-  return {
-    agent,
-    pool,
-    endpoints,
-    async [Symbol.asyncDispose]() {
-      await agent[Symbol.asyncDispose]()
-      await closeRest()
-    },
-  }
-}
-
-interface Pair extends AsyncDisposable {
-  readonly source: Side
-  readonly target: Side
-  readonly address: string
-}
-
-async function openPair(transports: Transport[], layouts: { target?: KvLayout } = {}): Promise<Pair> {
-  const source = await openSide({ transports })
-  const target = await openSide({
-    transports,
-    ...(layouts.target === undefined ? {} : { layout: layouts.target }),
-  })
-  const { port } = await source.agent.listen("127.0.0.1", 0)
-  return {
-    source,
-    target,
-    address: `127.0.0.1:${port}`,
-    async [Symbol.asyncDispose]() {
-      await target[Symbol.asyncDispose]()
-      await source[Symbol.asyncDispose]()
-    },
-  }
-}
-
-/** Fills the sequence's blocks with random bytes, and lends them. */
-function lendRandom(
-  side: Side,
-  tokens: number,
-  lifetimeMillis = 60_000,
-): { lease: string; blocks: Uint32Array; ends: LeaseEnd[] } {
-  const blocks = side.pool.allocator.allocate(blocksFor(tokens, side.pool.layout.blockTokens))
-  for (const span of side.pool.spans) {
-    const floats = new Float32Array(
-      span.view(0, span.byteLength).buffer,
-      span.view(0, 4).byteOffset,
-      span.byteLength / 4,
-    )
-    for (let i = 0; i < floats.length; i++) floats[i] = Math.random()
-  }
-  const ends: LeaseEnd[] = []
-  const onEnd = (why: LeaseEnd): void => {
-    ends.push(why)
-    side.pool.allocator.release(blocks)
-  }
-  return { lease: side.agent.lend({ blocks, tokens, lifetimeMillis, onEnd }), blocks, ends }
-}
-
-function pullOf(lease: string, tokens: number, side: Side, more: Partial<PullOptions> = {}): PullOptions {
-  const blocks = side.pool.allocator.allocate(blocksFor(tokens, side.pool.layout.blockTokens))
-  return {
-    requestId: "r",
-    trace: "t",
-    lease,
-    tokens,
-    blocks,
-    integrity: "full",
-    timeoutMillis: 20_000,
-    ...more,
-  }
-}
+import { lendRandom, openPair, openSide, pullOf, shape } from "./agent.test.kit.ts"
+import type { PullOptions } from "./pull.ts"
 
 async function assertRejects(action: Promise<unknown>, code: string): Promise<void> {
   await assert.rejects(action, (error) => error instanceof KvError && error.code === code)
@@ -149,7 +33,7 @@ for (const transport of [loopback, tcp]) {
         blocks,
         tokens: 77,
       }),
-      fingerprintBlocks({ ...pair.target.pool, blocks: pull.blocks, tokens: 77 }),
+      fingerprintBlocks({ ...pair.target.pool, blocks: pull.into, tokens: 77 }),
     )
     assert.deepEqual(ends, ["released"])
     assert.equal(pair.source.pool.allocator.free, 32)
@@ -158,7 +42,7 @@ for (const transport of [loopback, tcp]) {
 
 test("a target of another order and block size gets the same content", async () => {
   const target = wholeModelLayout(shape, { blocks: 64, blockTokens: 12, order: "token-major" })
-  await using pair = await openPair([tcp], { target })
+  await using pair = await openPair([tcp], { target: { layout: target } })
   const { lease } = lendRandom(pair.source, 53)
   const peer = await pair.target.agent.connect(pair.address, 5000)
   const receipt = await pair.target.agent.pull(peer, pullOf(lease, 53, pair.target)).receipt
@@ -277,7 +161,15 @@ test("a lease that ends while it is read does not end delivered", async () => {
   }
   const receipt = await pair.target.agent.pull(peer, pullOf(lease, 40, pair.target, { onLanded })).receipt
   assert.equal(receipt.state, "failed")
-  assert.equal(receipt.error?.code, "KV_LEASE_UNKNOWN")
+  assert.equal(receipt.error?.code, "KV_BLOCK_REUSED")
+  assert.equal(receipt.integrity.verdict, "reused")
+  const lent = lendRandom(pair.source, 40)
+  const unchecked = pullOf(lent.lease, 40, pair.target, {
+    integrity: "none",
+    onLanded: () => void pair.source.agent.withdraw(lent.lease),
+  })
+  const second = await pair.target.agent.pull(peer, unchecked).receipt
+  assert.deepEqual([second.state, second.error?.code], ["failed", "KV_LEASE_UNKNOWN"])
 })
 
 test("a lease is for the peer that claimed it first", async () => {
@@ -285,16 +177,16 @@ test("a lease is for the peer that claimed it first", async () => {
   await using third = await openSide({ transports: [tcp] })
   const { lease } = lendRandom(pair.source, 40)
   const peer = await pair.target.agent.connect(pair.address, 5000)
-  await peer.claim(lease, performance.now() + 5000)
+  await peer.claim(lease, { deadline: performance.now() + 5000 })
   const other = await third.agent.connect(pair.address, 5000)
-  await assertRejects(other.claim(lease, performance.now() + 5000), "KV_LEASE_UNKNOWN")
+  await assertRejects(other.claim(lease, { deadline: performance.now() + 5000 }), "KV_LEASE_UNKNOWN")
 })
 
 test("blocks that a dead reader held come back", async () => {
   await using pair = await openPair([tcp])
   const { lease, ends } = lendRandom(pair.source, 40)
   const peer = await pair.target.agent.connect(pair.address, 5000)
-  await peer.claim(lease, performance.now() + 5000)
+  await peer.claim(lease, { deadline: performance.now() + 5000 })
   peer.close()
   while (ends.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
   assert.deepEqual(ends, ["peer lost"])

@@ -1,21 +1,34 @@
-import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
+import { KvError } from "../errors/kv-error.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
-import type { MemorySpan } from "../memory/host-memory.ts"
-import type { IntegrityLevel, Party } from "../receipt/receipt.ts"
-import type { Endpoint } from "../transport/transport.ts"
-import { fingerprintBlocks, type StoredSequence } from "../verify/fingerprint.ts"
-import { type Card, cardVersion } from "../wire/card.ts"
-import { type EndpointCard, type Grant, grantVersion } from "../wire/grant.ts"
-import { MessageChannel, type Received, refusalRecord } from "./channel.ts"
-import { checkGrant } from "./check-grant.ts"
-import { choosePath } from "./choose-path.ts"
-import type { Clock, ControlChannel, ControlListener, ControlNetwork } from "./control-network.ts"
-import { type AuthenticatedPeer, checkCredentials } from "./credentials.ts"
-import { decideGrant } from "./decide-grant.ts"
-import { greetAsCaller, greetAsListener } from "./greet.ts"
-import { LeaseBook, type LeaseEnd } from "./lease-book.ts"
-import { Peer } from "./peer.ts"
-import { type PullOptions, Transfer } from "./transfer.ts"
+import type { HostMemory, MemorySpan } from "../memory/host-memory.ts"
+import { stampsOf } from "../memory/kv-pool.ts"
+import type { IntegrityLevel, Party, TransferReceipt } from "../receipt/receipt.ts"
+import type { Endpoint, Rights } from "../transport/transport.ts"
+import type { Hasher } from "../verify/hasher.ts"
+import type { Card } from "../wire/card.ts"
+import type { EndpointCard } from "../wire/grant.ts"
+import { PreparedAttach } from "./attach.ts"
+import { checkOffer, type Notice } from "./caller.ts"
+import { Callers } from "./callers.ts"
+import type { CallOptions } from "./calls.ts"
+import type { Clock, ControlListener, ControlNetwork } from "./control-network.ts"
+import { type Credentials, checkCredentials } from "./credentials.ts"
+import { type Entropy, systemEntropy } from "./entropy.ts"
+import type { GreetOptions } from "./greet.ts"
+import type { HeldLease } from "./held-lease.ts"
+import { LeaseBook, type LeaseTimes } from "./lease-book.ts"
+import type { LeaseEnd, LeaseEvent, LeaseState } from "./lease-state.ts"
+import type { LocalCache } from "./local-cache.ts"
+import type { Peer } from "./peer.ts"
+import { Peers } from "./peers.ts"
+import { PreparedRead, type ReadRequest } from "./prepared-read.ts"
+import { type PullOptions, startPull } from "./pull.ts"
+import { type PushOptions, startPush } from "./push.ts"
+import type { PathPolicy } from "./rank-paths.ts"
+import { Seals } from "./seals.ts"
+import { StampArena } from "./stamps.ts"
+import type { Ticket } from "./ticket.ts"
+import type { TicketEvent, TicketState } from "./ticket-state.ts"
 
 /** What an agent is made of. It owns none of it: close the agent first, then endpoints, then memory. */
 export interface AgentOptions {
@@ -24,51 +37,123 @@ export interface AgentOptions {
   readonly software: string
   /** Hash over the model: agents of different models refuse each other. */
   readonly model: string
-  /** At least 16 bytes that all agents of a cluster share. */
-  readonly secret: Uint8Array
+  readonly credentials: Credentials
   readonly layout: KvLayout
   /** `spans[l]` is the region of layer l. */
   readonly spans: readonly MemorySpan[]
+  /** One 32-bit stamp for each block; their owner moves a block's stamp before it reuses the block. */
+  readonly epochs: MemorySpan
   /** Open fabrics, in the order of the path policy. */
   readonly endpoints: readonly Endpoint[]
+  readonly policy?: PathPolicy
   readonly network: ControlNetwork
   readonly clock: Clock
-  /** Whether `lend` seals sequences with hashes. */
-  readonly integrity: IntegrityLevel
+  readonly memory: HostMemory
+  readonly hasher: Hasher
+  /** What a transfer uses that asks for nothing; `full` when absent. */
+  readonly integrity?: IntegrityLevel
+  /** What no transfer goes below; `none` when absent. */
+  readonly integrityFloor?: IntegrityLevel
+  /** What peers may be granted of our regions; reading when absent. */
+  readonly offers?: Rights
+  readonly times?: Partial<AgentTimes>
+  readonly entropy?: Entropy
+  readonly onReceipt?: (receipt: TransferReceipt) => void
+  readonly onNotice?: (notice: Notice) => void
+  /** Hears of every step of every machine. For simulations. */
+  readonly onStep?: OnStep
 }
 
-/** Time for a whole handshake. */
-const handshakeMillis = 10_000
-/** Peers that may be connected in each direction. */
-const peersMax = 256
+/** Hears that a machine took a step. */
+export interface OnStep {
+  readonly ticket?: (from: TicketState, event: TicketEvent) => void
+  readonly lease?: (from: LeaseState, event: LeaseEvent) => void
+  readonly handshake?: GreetOptions["onStep"]
+}
+
+/** How long an agent waits for others. Milliseconds. */
+export interface AgentTimes extends LeaseTimes {
+  /** For a whole handshake. */
+  readonly handshakeMillis: number
+  /** Life of a grant; it is renewed while both sides live. */
+  readonly grantMillis: number
+}
+
+/** The times of an agent that was told none. */
+export const agentTimesDefault: AgentTimes = {
+  holdMillis: 10_000,
+  holdMillisMax: 3_600_000,
+  handshakeMillis: 10_000,
+  grantMillis: 3_600_000,
+}
+
+/** What is lent. */
+export interface Offer {
+  readonly blocks: Uint32Array
+  readonly tokens: number
+  /** `read` when absent: the blocks hold a sequence. `write`: the holder fills them. */
+  readonly access?: "read" | "write"
+  /** How long the offer waits to be claimed. */
+  readonly lifetimeMillis: number
+  /** Called once: from now on the blocks are the owner's again. */
+  readonly onEnd: (why: LeaseEnd) => void
+}
 
 /**
- * The side of a process that owns regions and talks to peers: it lends sequences of its pool, and pulls those of others.
+ * The side of a process that owns regions and talks to peers: it lends sequences of its cache, reads those of others,
+ * and writes where others let it.
  *
- * Register once (`openAgent`), then `listen` to be reached, `lend` what others may read, and `pull` what they lent.
+ * Open it (`openAgent`), then `listen` to be reached, `lend` what others may read or fill, `connect` to others.
  */
 export class Agent implements AsyncDisposable {
   readonly card: Card
   readonly #options: AgentOptions
-  readonly #endpoints: readonly EndpointCard[]
+  readonly #cache: LocalCache
+  readonly #entropy: Entropy
   readonly #leases: LeaseBook
-  readonly #peers = new Map<string, Promise<Peer>>()
-  readonly #callers = new Set<MessageChannel>()
+  readonly #peers: Peers
+  readonly #callers: Callers
   #listener: ControlListener | undefined
   #closed = false
 
-  constructor(options: AgentOptions, endpoints: readonly EndpointCard[]) {
+  constructor(options: AgentOptions, cache: LocalCache, endpoints: readonly EndpointCard[]) {
+    const times = { ...agentTimesDefault, ...options.times }
     this.#options = options
-    this.#endpoints = endpoints
-    this.#leases = new LeaseBook(options.clock)
+    this.#cache = cache
+    this.#entropy = options.entropy ?? systemEntropy
     this.card = {
-      version: cardVersion,
+      version: 2,
       ...options.party,
       software: options.software,
       model: options.model,
       layout: options.layout,
       transports: endpoints.map(({ address }) => address.transport),
     }
+    const stamps = stampsOf(options.epochs, options.layout.blocks)
+    this.#leases = new LeaseBook({
+      clock: options.clock,
+      times,
+      fence: (holder) => this.#callers.fence(holder),
+      ...(options.onStep?.lease === undefined ? {} : { onStep: options.onStep.lease }),
+    })
+    const handshake = options.onStep?.handshake
+    const shared = {
+      ...options,
+      card: this.card,
+      cache,
+      times,
+      entropy: this.#entropy,
+      ...(handshake === undefined ? {} : { onHandshake: handshake }),
+    }
+    this.#callers = new Callers({
+      ...shared,
+      offers: options.offers ?? { read: true, write: false },
+      cards: endpoints,
+      leases: this.#leases,
+      epochOf: (block) => Atomics.load(stamps, block) >>> 0,
+      onNotice: (notice) => options.onNotice?.(notice),
+    })
+    this.#peers = new Peers(shared)
   }
 
   /** Leases that have not ended yet. */
@@ -76,33 +161,40 @@ export class Agent implements AsyncDisposable {
     return this.#leases.size
   }
 
+  /** Peers that are connected, in either direction. */
+  get connections(): { readonly peers: number; readonly callers: number } {
+    return { peers: this.#peers.size, callers: this.#callers.size }
+  }
+
   /** Listens for peers; port 0 takes a free one. @throws KvError KV_PORT_IN_USE, KV_OS. */
   async listen(host: string, port: number): Promise<{ readonly host: string; readonly port: number }> {
-    this.#listener = await this.#options.network.listen(host, port, (channel) => void this.#serve(channel))
+    const { network } = this.#options
+    this.#listener = await network.listen(host, port, (channel) => void this.#callers.serve(channel))
     return { host: this.#listener.host, port: this.#listener.port }
   }
 
   /**
-   * Promises not to reuse blocks, and seals them with hashes at integrity "full".
-   * @returns the lease's id, which a peer turns into a grant.
-   * @throws KvError KV_LIMIT.
+   * Promises not to reuse blocks. Hashes of a sequence are made beside, from now on, when transfers will want them.
+   * @returns the lease's id, for the peer that will claim it.
+   * @throws KvError KV_LIMIT, KV_USAGE when the blocks are not those of so many tokens.
    */
-  lend(offer: {
-    readonly blocks: Uint32Array
-    readonly tokens: number
-    readonly lifetimeMillis: number
-    readonly onEnd: (why: LeaseEnd) => void
-  }): string {
-    const fingerprints =
-      this.#options.integrity === "full"
-        ? fingerprintBlocks(this.#sequence(offer.blocks, offer.tokens))
-        : undefined
-    return this.#leases.lend({ ...offer, ...(fingerprints === undefined ? {} : { fingerprints }) }).id
+  lend(offer: Offer): string {
+    const { blocks, tokens, access = "read" } = offer
+    checkOffer(blocks, tokens, this.#options.layout.blockTokens)
+    const id = Buffer.from(this.#entropy.bytes(16)).toString("hex")
+    this.#leases.lend({ ...offer, id, access })
+    const wanted = this.#cache.integrity === "full" || this.#cache.integrity === "sampled"
+    if (access === "read" && wanted) {
+      // Begun now, off the path of the transfer. A failure is told to the peer that asks for the seals.
+      const { layout, spans, seals } = this.#cache
+      seals.seal({ layout, spans, blocks, tokens }).catch(() => {})
+    }
+    return id
   }
 
   /** Ends a lease from this side. Returns false when it had ended before. */
   withdraw(lease: string): boolean {
-    return this.#leases.end(lease, "withdrawn")
+    return this.#leases.withdraw(lease)
   }
 
   /**
@@ -110,220 +202,91 @@ export class Agent implements AsyncDisposable {
    * @throws KvError KV_PEER_UNREACHABLE, KV_PEER_UNTRUSTED, KV_PEER_REFUSED, KV_TRANSPORT_UNAVAILABLE, KV_DEADLINE.
    */
   connect(address: string, timeoutMillis: number): Promise<Peer> {
-    if (this.#closed) {
-      return Promise.reject(new KvError("KV_CANCELLED", { what: "this agent was closed" }))
-    }
-    const known = this.#peers.get(address)
-    if (known !== undefined) return known
-    if (this.#peers.size >= peersMax) {
-      const text = {
-        what: `${peersMax} peers are connected already`,
-        next: "close some, or start another worker",
-      }
-      return Promise.reject(new KvError("KV_LIMIT", text))
-    }
-    const connecting = this.#connect(address, timeoutMillis)
-    this.#peers.set(address, connecting)
-    connecting.catch(() => this.#forget(address, connecting))
-    return connecting
+    if (!this.#closed) return this.#peers.connect(address, timeoutMillis)
+    return Promise.reject(new KvError("KV_CANCELLED", { what: "this agent was closed" }))
   }
 
-  /** Starts to pull a lent sequence into blocks of our pool. Its receipt tells how it ended. */
-  pull(peer: Peer, options: PullOptions): Transfer {
-    const side = {
-      party: this.#options.party,
-      clock: this.#options.clock,
-      sequence: (blocks: Uint32Array, tokens: number) => this.#sequence(blocks, tokens),
-      regions: this.#options.spans.map((_, layer) => layer),
-    }
-    return new Transfer(peer, side, options)
+  /** Claims a lease of a peer and keeps it alive until it is released. @throws KvError as `Peer.claim`. */
+  claim(peer: Peer, lease: string, options: CallOptions): Promise<HeldLease> {
+    return peer.claim(lease, options)
+  }
+
+  /** Plans a read under a held lease once, to be posted many times. @throws KvError as `PreparedRead`. */
+  prepareRead(request: ReadRequest): PreparedRead {
+    return new PreparedRead(this.#cache, request)
+  }
+
+  /** Maps the blocks of a held lease, to be used in place. @throws KvError as `PreparedAttach.make`. */
+  prepareAttach(lease: HeldLease, integrity?: IntegrityLevel): Promise<PreparedAttach> {
+    return PreparedAttach.make(this.#cache, lease, integrity)
+  }
+
+  /** Starts to claim, read, prove and release a lent sequence: one ticket for all of it. */
+  pull(peer: Peer, options: PullOptions): Ticket {
+    return startPull(this.#cache, peer, options)
+  }
+
+  /** Starts to claim a write lease, fill its blocks and have them proven: one ticket for all of it. */
+  push(peer: Peer, options: PushOptions): Ticket {
+    return startPush(this.#cache, peer, options)
   }
 
   /** Leaves all peers and ends all leases. Endpoints and memory are their owners'. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
     this.#closed = true
     await this.#listener?.[Symbol.asyncDispose]()
-    for (const channel of [...this.#callers]) channel.close()
-    const peers = await Promise.allSettled(this.#peers.values())
-    for (const peer of peers) if (peer.status === "fulfilled") peer.value.close()
-    this.#leases.endAll("withdrawn")
-  }
-
-  #sequence(blocks: Uint32Array, tokens: number): StoredSequence {
-    return { layout: this.#options.layout, spans: this.#options.spans, blocks, tokens }
-  }
-
-  #forget(address: string, peer: Promise<Peer>): void {
-    if (this.#peers.get(address) === peer) this.#peers.delete(address)
-  }
-
-  async #connect(address: string, timeoutMillis: number): Promise<Peer> {
-    const { host, port } = parseAddress(address)
-    const { clock, network, secret, endpoints } = this.#options
-    const deadline = clock.now() + timeoutMillis
-    const channel = new MessageChannel(await network.connect(host, port, timeoutMillis))
-    const greeting = { card: this.card, credentials: { secret }, clock }
-    const greeted = await greetAsCaller(channel, {
-      ...greeting,
-      timeoutMillis: Math.max(1, deadline - clock.now()),
-    })
-    try {
-      const grant = await askGrant(channel, clock, deadline)
-      checkGrant(greeted.card, "read", grant)
-      const path = choosePath(endpoints, { agentId: greeted.card.agentId, endpoints: grant.endpoints })
-      const connection = await path.endpoint.connect(greeted.session, path.remote.address, {
-        deadline,
-        peerHost: channel.peerHost,
-      })
-      const self = this.#peers.get(address)
-      return new Peer(greeted, channel, path, connection, clock, () => {
-        if (self !== undefined) this.#forget(address, self)
-      })
-    } catch (thrown) {
-      channel.close()
-      throw thrown
-    }
-  }
-
-  /** One peer that called us, from its first byte to its last. */
-  async #serve(raw: ControlChannel): Promise<void> {
-    const channel = new MessageChannel(raw)
-    if (this.#closed || this.#callers.size >= peersMax) {
-      return channel.close(new KvError("KV_LIMIT", { what: `this agent serves ${peersMax} peers already` }))
-    }
-    this.#callers.add(channel)
-    let session: string | undefined
-    let peer: AuthenticatedPeer | undefined
-    const leave = (): void => {
-      this.#callers.delete(channel)
-      if (session === undefined) return
-      // A dead reader's blocks come back; its streams are closed first, so that it reads nothing of the next owner.
-      const holder = session
-      void Promise.all(this.#options.endpoints.map((endpoint) => endpoint.dismiss(holder))).then(() =>
-        this.#leases.endAllOf(holder, "peer lost"),
-      )
-    }
-    try {
-      const { clock, secret, endpoints } = this.#options
-      await greetAsListener(channel, {
-        card: this.card,
-        credentials: { secret },
-        clock,
-        timeoutMillis: handshakeMillis,
-        admit: async (admitted, caller) => {
-          session = admitted.id
-          peer = caller
-          await Promise.all(
-            endpoints.map((endpoint) => endpoint.admit(admitted, { read: true, write: false })),
-          )
-        },
-      })
-      const holder = session!
-      const caller = peer!
-      channel.listen((received) => this.#answer(channel, holder, caller, received), leave)
-    } catch (thrown) {
-      leave()
-      if (!(thrown instanceof KvError)) throw thrown
-    }
-  }
-
-  #answer(channel: MessageChannel, holder: string, peer: AuthenticatedPeer, { message }: Received): void {
-    if (message.type === "ask-grant") {
-      this.#try(channel, message.call, () => {
-        const terms = decideGrant({
-          peer,
-          direction: message.direction,
-          policy: { rights: { read: true, write: false }, lifetimeMillis: 3_600_000 },
-          offered: this.#options.spans.map((_, region) => ({
-            region,
-            cache: "kv",
-            access: { read: true, write: false },
-          })),
-          wallMillis: this.#options.clock.wallMillis(),
-        })
-        const { bootId } = this.card
-        const grant = { version: grantVersion, bootId, ...terms, endpoints: this.#endpoints } as const
-        channel.send({ type: "grant", call: message.call, grant })
-      })
-    } else if (message.type === "claim") {
-      this.#try(channel, message.call, () => {
-        const { tokens, blocks, fingerprints } = this.#leases.claim(message.lease, holder)
-        const attachment = new Uint8Array(fingerprints?.buffer ?? new ArrayBuffer(0))
-        const granted = {
-          tokens,
-          blocks: [...blocks],
-          epochs: [...blocks].map(() => 0),
-          access: "read",
-        } as const
-        channel.send({ type: "granted", call: message.call, ...granted }, attachment)
-      })
-    } else if (message.type === "release") {
-      this.#try(channel, message.call, () => {
-        this.#leases.claim(message.lease, holder)
-        this.#leases.end(message.lease, "released")
-        channel.send({ type: "released", call: message.call })
-      })
-    } else {
-      channel.close(
-        new KvError("KV_WIRE_INVALID", { what: `"${message.type}" has no place after the handshake` }),
-      )
-    }
-  }
-
-  #try(channel: MessageChannel, call: number, action: () => void): void {
-    try {
-      action()
-    } catch (thrown) {
-      if (!(thrown instanceof KvError)) throw thrown
-      channel.send({ type: "refused", call, error: refusalRecord(thrown) })
-    }
+    await this.#peers[Symbol.asyncDispose]()
+    await this.#callers[Symbol.asyncDispose]()
+    this.#leases.withdrawAll()
+    const { stamps } = this.#cache
+    for (const endpoint of this.#options.endpoints) await endpoint.deregister(stamps.region)
+    stamps[Symbol.dispose]()
   }
 }
 
 /**
- * Opens an agent: registers every layer's region with every fabric.
- * @throws KvError KV_USAGE for a short secret; KV_LIMIT, KV_OS when a region cannot be registered.
+ * Opens an agent: registers every layer's region, and the stamps, with every fabric.
+ * @throws KvError KV_USAGE for credentials that let nobody in; KV_LIMIT, KV_OS when a region cannot be registered.
  */
 export async function openAgent(options: AgentOptions): Promise<Agent> {
-  checkCredentials({ secret: options.secret })
-  const endpoints: EndpointCard[] = []
-  for (const endpoint of options.endpoints) {
-    const regions = await Promise.all(
-      options.spans.map((span, layer) => endpoint.register(layer, span, { read: true, write: false })),
-    )
-    endpoints.push({ address: endpoint.address, regions })
-  }
-  return new Agent(options, endpoints)
-}
-
-/** Asks for a grant, before anybody else speaks on the channel. */
-function askGrant(channel: MessageChannel, clock: Clock, deadline: number): Promise<Grant> {
-  return new Promise((resolve, reject) => {
-    const cancelTimer = clock.after(Math.max(0, deadline - clock.now()), () => {
-      reject(new KvError("KV_DEADLINE", { what: `${channel.peer} did not answer the question for a grant` }))
-    })
-    const end = (error: KvError): void => {
-      cancelTimer()
-      reject(error)
+  checkCredentials(options.credentials)
+  const { layout, spans, hasher, clock, party, endpoints } = options
+  const entropy = options.entropy ?? systemEntropy
+  const layers = spans.length
+  const offers = options.offers ?? { read: true, write: false }
+  const stamps = new StampArena(options.memory, layers + 1)
+  const epochs = stampsOf(options.epochs, layout.blocks)
+  try {
+    const cards: EndpointCard[] = []
+    for (const endpoint of endpoints) {
+      const regions = await Promise.all([
+        ...spans.map((span, layer) => endpoint.register(layer, span, offers)),
+        endpoint.register(layers, options.epochs, { read: true, write: false }),
+      ])
+      await endpoint.register(stamps.region, stamps.mapping, { read: false, write: false })
+      cards.push({ address: endpoint.address, regions })
     }
-    channel.listen(({ message }) => {
-      if (message.type === "refused") return end(kvErrorFromRecord(message.error, "KV_PEER_REFUSED"))
-      if (message.type !== "grant")
-        return end(new KvError("KV_WIRE_INVALID", { what: `"${message.type}" is no grant` }))
-      cancelTimer()
-      channel.handOver([])
-      resolve(message.grant)
-    }, end)
-    channel.send({ type: "ask-grant", call: 1, direction: "read" })
-  })
-}
-
-/** @throws KvError KV_USAGE when it is not `host:port` or `[ipv6]:port`. */
-function parseAddress(address: string): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:\s]+)):(\d{1,5})$/.exec(address)
-  const port = Number(match?.[3])
-  if (match === null || port < 1 || port > 65535) {
-    throw new KvError("KV_USAGE", { what: `${JSON.stringify(address.slice(0, 100))} is not HOST:PORT` })
+    const prefix = Buffer.from(entropy.bytes(4)).toString("hex")
+    let tickets = 0
+    const cache: LocalCache = {
+      party,
+      clock,
+      layout,
+      spans,
+      hasher,
+      stamps,
+      seals: new Seals(hasher, (block) => Atomics.load(epochs, block) >>> 0),
+      integrity: options.integrity ?? "full",
+      integrityFloor: options.integrityFloor ?? "none",
+      random: (below) => entropy.below(below),
+      ticketId: () => prefix + (tickets++ >>> 0).toString(16).padStart(8, "0"),
+      onStep: options.onStep?.ticket,
+      onReceipt: options.onReceipt,
+    }
+    return new Agent(options, cache, cards)
+  } catch (thrown) {
+    stamps[Symbol.dispose]()
+    throw thrown
   }
-  return { host: match[1] ?? match[2]!, port }
 }

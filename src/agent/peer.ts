@@ -1,66 +1,69 @@
-import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
-import type { Connection, Session } from "../transport/transport.ts"
+import { KvError } from "../errors/kv-error.ts"
+import { epochBytes } from "../memory/kv-pool.ts"
+import type { IntegrityLevel } from "../receipt/receipt.ts"
+import type { Connection, RegionDescriptor, Session } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
-import { type ControlMessage, noCall } from "../wire/control-messages.ts"
+import type { Grant, GrantDirection } from "../wire/grant.ts"
+import type { CallOptions, Calls } from "./calls.ts"
 import type { MessageChannel } from "./channel.ts"
 import type { ChosenPath } from "./choose-path.ts"
 import type { Clock } from "./control-network.ts"
+import { type GrantedLease, HeldLease } from "./held-lease.ts"
 
-/** A granted claim: where the source keeps the sequence, and the hashes it had when it was sealed. */
-export interface Grant {
-  readonly tokens: number
-  readonly blocks: Uint32Array
-  /** One hash for each (layer, block position); empty when the source made none. */
-  readonly fingerprints: BigUint64Array
+/** What a connected peer is made of. */
+export interface PeerParts {
+  readonly card: Card
+  readonly session: Session
+  readonly grant: Grant
+  readonly channel: MessageChannel
+  readonly calls: Calls
+  readonly path: ChosenPath
+  readonly connection: Connection
+  readonly clock: Clock
+  /** Time between two signs of life. */
+  readonly pulseMillis: number
+  /** A peer that has not answered for that long is taken for lost. */
+  readonly silenceMillis: number
+  readonly onLost: () => void
 }
 
-interface Call {
-  resolve(answer: { message: ControlMessage; attachment: Uint8Array }): void
-  reject(error: KvError): void
-}
+/** Leases that one sign of life can name. */
+const renewalsMax = 4096
 
-/** Calls that may wait for an answer at once. */
-const callsMax = 4096
-
-/** A peer that we called: its card, the channel to it, and the connection that moves bytes. */
-export class Peer {
+/** A peer that we called: its card, its grant, the channel to it, and the connection that moves bytes. */
+export class Peer implements AsyncDisposable {
   readonly card: Card
   readonly path: ChosenPath
   readonly connection: Connection
   readonly session: Session
-  readonly #channel: MessageChannel
-  readonly #clock: Clock
-  readonly #calls = new Map<number, Call>()
-  readonly #onLost: () => void
-  #nextCall = 1
+  readonly #parts: PeerParts
+  readonly #calls: Calls
+  readonly #held = new Map<string, HeldLease>()
+  readonly #grants = new Map<GrantDirection, { readonly grant: Grant; readonly at: number }>()
+  #cancelPulse: () => void = () => {}
   #lost: KvError | undefined
 
-  constructor(
-    greeted: { readonly card: Card; readonly session: Session },
-    channel: MessageChannel,
-    path: ChosenPath,
-    connection: Connection,
-    clock: Clock,
-    onLost: () => void,
-  ) {
-    this.card = greeted.card
-    this.session = greeted.session
+  constructor(parts: PeerParts) {
+    const { channel, path, connection } = parts
+    this.card = parts.card
+    this.session = parts.session
     this.path = path
     this.connection = connection
-    this.#channel = channel
-    this.#clock = clock
-    this.#onLost = onLost
+    this.#parts = parts
+    this.#calls = parts.calls
+    this.#take(parts.grant)
     channel.listen(
-      ({ message, attachment }) => this.#take(message, attachment),
+      ({ message, attachment }) => {
+        const fatal = this.#calls.take(message, attachment)
+        if (fatal !== undefined) this.close(fatal)
+      },
       (error) => this.#end(error),
     )
     connection.lost.then((error) => {
-      const why = {
-        what: `the ${path.endpoint.transport} connection to ${this.card.agentId} is gone`,
-        why: error.message,
-      }
-      this.close(new KvError("KV_PEER_LOST", why))
+      const what = `the ${path.endpoint.transport} connection to ${this.card.agentId} is gone`
+      this.close(new KvError("KV_PEER_LOST", { what, why: error.message }))
     })
+    this.#wait()
   }
 
   /** Why the peer is gone; undefined while it is there. */
@@ -68,103 +71,184 @@ export class Peer {
     return this.#lost
   }
 
-  /** Claims a lease. @throws KvError KV_LEASE_UNKNOWN, KV_PEER_LOST, KV_DEADLINE, KV_CANCELLED. */
-  async claim(lease: string, deadline: number, signal?: AbortSignal): Promise<Grant> {
+  /** The peer's regions of the layers, in their order. */
+  get layers(): readonly RegionDescriptor[] {
+    return this.path.remote.regions.slice(0, this.card.layout.shape.layers)
+  }
+
+  /** The peer's region of stamps. @throws KvError KV_PEER_REFUSED when it has none, or one that is too small. */
+  get epochs(): RegionDescriptor {
+    const region = this.path.remote.regions[this.card.layout.shape.layers]
+    const wanted = this.card.layout.blocks * epochBytes
+    if (region !== undefined && region.length >= wanted) return region
+    throw new KvError("KV_PEER_REFUSED", {
+      what: `${this.card.agentId} offers ${region?.length ?? 0} bytes of stamps for ${this.card.layout.blocks} blocks`,
+      next: 'use integrity "none", or mend the peer',
+    })
+  }
+
+  /** Claims a lease and keeps it alive. @throws KvError KV_LEASE_UNKNOWN, KV_PEER_LOST, KV_DEADLINE, KV_CANCELLED. */
+  async claim(lease: string, options: CallOptions): Promise<HeldLease> {
     checkLease(lease)
-    const answer = await this.#ask((call) => ({ type: "claim", call, lease }), deadline, signal)
-    if (answer.message.type !== "granted") throw this.#unexpected(answer.message)
-    const { attachment } = answer
-    return {
-      tokens: answer.message.tokens,
-      blocks: Uint32Array.from(answer.message.blocks),
-      fingerprints: new BigUint64Array(attachment.buffer, attachment.byteOffset, attachment.byteLength >> 3),
+    const askedAt = this.#parts.clock.now()
+    const { message } = await this.#calls.ask((call) => ({ type: "claim", call, lease }), "granted", options)
+    if (message.blocks.length !== message.epochs.length) throw this.#calls.unexpected("granted")
+    const granted: GrantedLease = {
+      id: lease,
+      access: message.access,
+      tokens: message.tokens,
+      blocks: Uint32Array.from(message.blocks),
+      epochs: Uint32Array.from(message.epochs),
+      holdMillis: message.holdMillis,
     }
+    const held = new HeldLease(this, granted, askedAt, () => this.#parts.clock.now())
+    if (this.#lost === undefined) this.#held.set(lease, held)
+    return held
+  }
+
+  /** The hashes that the owner made of a lent sequence. @throws KvError as `claim`. */
+  async seals(lease: string, options: CallOptions): Promise<BigUint64Array> {
+    const { attachment } = await this.#calls.ask(
+      (call) => ({ type: "seals", call, lease }),
+      "sealed",
+      options,
+    )
+    return new BigUint64Array(attachment.buffer, attachment.byteOffset, attachment.byteLength >> 3)
   }
 
   /** Gives a lease back. Rejects with KV_LEASE_UNKNOWN when it was not in force any more. */
-  async release(lease: string, deadline: number, signal?: AbortSignal): Promise<void> {
+  async release(lease: string, options: CallOptions & { readonly note?: string }): Promise<void> {
     checkLease(lease)
-    const answer = await this.#ask((call) => ({ type: "release", call, lease }), deadline, signal)
-    if (answer.message.type !== "released") throw this.#unexpected(answer.message)
+    this.#held.delete(lease)
+    const note = options.note === undefined ? {} : { note: options.note }
+    await this.#calls.ask((call) => ({ type: "release", call, lease, ...note }), "released", options)
+  }
+
+  /** Says that the blocks of a write lease are filled. Returns how many hashes the owner compared. */
+  async landed(
+    lease: string,
+    filled: {
+      readonly tokens: number
+      readonly level: IntegrityLevel
+      readonly hashes: BigUint64Array
+      readonly note?: string
+    },
+    options: CallOptions,
+  ): Promise<number> {
+    const { tokens, level, hashes } = filled
+    const note = filled.note === undefined ? {} : { note: filled.note }
+    const attachment = new Uint8Array(hashes.buffer, hashes.byteOffset, hashes.byteLength)
+    this.#held.delete(lease)
+    const { message } = await this.#calls.ask(
+      (call) => ({ type: "landed", call, lease, tokens, level, ...note }),
+      "proven",
+      { ...options, attachment },
+    )
+    return message.checked
+  }
+
+  /** Sends a text, and bytes if there are any. It arrives in order with this peer's other messages, or not at all. */
+  notify(text: string, attachment?: Uint8Array): void {
+    if (this.#lost !== undefined) throw this.#lost
+    this.#parts.channel.send({ type: "notify", text }, attachment)
+  }
+
+  /** Widens the session's rights. @throws KvError KV_PEER_UNTRUSTED when the peer does not grant that. */
+  async askFor(direction: GrantDirection, options: CallOptions): Promise<void> {
+    if (this.#grants.has(direction)) return
+    const { message } = await this.#calls.ask(
+      (call) => ({ type: "ask-grant", call, direction }),
+      "grant",
+      options,
+    )
+    this.#take(message.grant)
   }
 
   /** Ends the relation; the peer's calls fail, and its connection is closed. */
   close(error?: KvError): void {
-    this.#channel.close(error)
+    this.#parts.channel.close(error)
     this.#end(error ?? new KvError("KV_PEER_LOST", { what: `this side left ${this.card.agentId}` }))
   }
 
-  #ask(
-    compose: (call: number) => ControlMessage,
-    deadline: number,
-    signal: AbortSignal | undefined,
-  ): Promise<{ message: ControlMessage; attachment: Uint8Array }> {
-    if (this.#lost !== undefined) return Promise.reject(this.#lost)
-    if (signal?.aborted === true) return Promise.reject(this.#cancelled())
-    if (this.#calls.size >= callsMax) {
-      return Promise.reject(
-        new KvError("KV_LIMIT", { what: `${callsMax} calls to ${this.card.agentId} wait already` }),
-      )
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close()
+    await this.connection[Symbol.asyncDispose]()
+  }
+
+  #take(grant: Grant): void {
+    if (grant.bootId !== this.card.bootId) {
+      throw new KvError("KV_PEER_REFUSED", {
+        what: `${this.card.agentId} sent a grant of another boot`,
+        next: "connect again: it may have restarted",
+      })
     }
-    const call = this.#nextCall++
-    const waited = Math.max(0, deadline - this.#clock.now())
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        this.#calls.delete(call)
-        cancelTimer()
-        signal?.removeEventListener("abort", cancel)
-      }
-      const fail = (error: KvError): void => {
-        settle()
-        reject(error)
-      }
-      const cancel = (): void => fail(this.#cancelled())
-      const cancelTimer = this.#clock.after(waited, () => {
-        const what = `${this.card.agentId} did not answer within ${Math.round(waited)} ms`
-        fail(new KvError("KV_DEADLINE", { what, next: "check whether that worker is overloaded or stopped" }))
-      })
-      signal?.addEventListener("abort", cancel, { once: true })
-      this.#calls.set(call, {
-        resolve: (answer) => {
-          settle()
-          resolve(answer)
+    this.#grants.set(grant.direction, { grant, at: this.#parts.clock.now() })
+  }
+
+  #wait(): void {
+    if (this.#lost !== undefined) return
+    this.#cancelPulse = this.#parts.clock.after(this.#parts.pulseMillis, () => {
+      this.#pulse().then(
+        () => this.#wait(),
+        (thrown: unknown) => {
+          if (!(thrown instanceof KvError)) throw thrown
+          this.close(this.#silent(thrown))
         },
-        reject: fail,
-      })
-      this.#channel.send(compose(call))
+      )
     })
   }
 
-  #take(message: ControlMessage, attachment: Uint8Array): void {
-    if (!("call" in message)) return this.close(this.#unexpected(message))
-    // An answer to a call whose deadline has passed finds nobody: that is no fault of the peer.
-    const call = this.#calls.get(message.call)
-    if (message.type === "refused") {
-      const error = kvErrorFromRecord(message.error, "KV_PEER_REFUSED")
-      if (message.call === noCall) this.close(error)
-      else call?.reject(error)
-    } else {
-      call?.resolve({ message, attachment })
+  /** One sign of life: it keeps our leases, shows that the peer lives, and renews the grant in its second half. */
+  async #pulse(): Promise<void> {
+    const { clock, silenceMillis } = this.#parts
+    const askedAt = clock.now()
+    const deadline = askedAt + silenceMillis
+    const leases = [...this.#held.keys()].slice(0, renewalsMax)
+    const { message } = await this.#calls.ask((call) => ({ type: "renew", call, leases }), "renewed", {
+      deadline,
+    })
+    const ended = new Set(message.ended)
+    for (const id of leases) {
+      if (!ended.has(id)) this.#held.get(id)?.renewed(askedAt)
+      else this.#forget(id)
+    }
+    for (const [direction, { grant, at }] of this.#grants) {
+      if (clock.now() < at + grant.expiresMillis / 2) continue
+      const answer = await this.#calls.ask((call) => ({ type: "ask-grant", call, direction }), "grant", {
+        deadline: clock.now() + silenceMillis,
+      })
+      this.#take(answer.message.grant)
     }
   }
 
-  #cancelled(): KvError {
-    return new KvError("KV_CANCELLED", { what: `a call to ${this.card.agentId} was cancelled` })
+  #forget(lease: string): void {
+    const error = new KvError("KV_LEASE_UNKNOWN", {
+      what: `lease ${lease.slice(0, 8)}… is over`,
+      why: `${this.card.agentId} has taken it back`,
+      next: "send the request again: its prompt must be computed anew",
+    })
+    this.#held.get(lease)?.end(error)
+    this.#held.delete(lease)
   }
 
-  #unexpected(message: ControlMessage): KvError {
-    return new KvError("KV_WIRE_INVALID", {
-      what: `${this.card.agentId} sent "${message.type}" where it has no place`,
+  #silent(error: KvError): KvError {
+    if (error.code !== "KV_DEADLINE") return error
+    return new KvError("KV_PEER_LOST", {
+      what: `${this.card.agentId} has given no sign of life for ${this.#parts.silenceMillis} ms`,
+      why: "it is stopped or overloaded, or the way to it is cut",
+      next: "check that process and the network; a new connection is made at the next request",
     })
   }
 
   #end(error: KvError): void {
     if (this.#lost !== undefined) return
     this.#lost = error
-    for (const call of [...this.#calls.values()]) call.reject(error)
-    this.#calls.clear()
+    this.#cancelPulse()
+    this.#calls.end(error)
+    for (const held of this.#held.values()) held.end(error)
+    this.#held.clear()
     void this.connection[Symbol.asyncDispose]()
-    this.#onLost()
+    this.#parts.onLost()
   }
 }
 

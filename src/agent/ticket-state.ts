@@ -7,27 +7,25 @@ export type TicketState = "planned" | "granted" | "posted" | "moved" | "proven" 
 /** What can happen to a transfer. */
 export type TicketEvent = "grant" | "post" | "land" | "prove" | "deliver" | "fail" | "cancel" | "expire"
 
-const forward: Partial<Record<TicketState, Partial<Record<TicketEvent, TicketState>>>> = {
-  planned: { grant: "granted" },
-  granted: { post: "posted" },
-  posted: { land: "moved" },
-  moved: { prove: "proven" },
-  proven: { deliver: "delivered" },
-}
+const ends = { fail: "failed", cancel: "cancelled", expire: "expired" } as const
 
-const ends: Partial<Record<TicketEvent, TicketEnd>> = {
-  fail: "failed",
-  cancel: "cancelled",
-  expire: "expired",
+/** Every transition there is: one step forward, or an end from anywhere before one. The rest is a mistake of ours. */
+export const ticketTransitions: Readonly<
+  Partial<Record<TicketState, Readonly<Partial<Record<TicketEvent, TicketState>>>>>
+> = {
+  planned: { grant: "granted", ...ends },
+  granted: { post: "posted", ...ends },
+  posted: { land: "moved", ...ends },
+  moved: { prove: "proven", ...ends },
+  proven: { deliver: "delivered", ...ends },
 }
 
 /** True when nothing can happen to a transfer any more. */
-export const isEnd = (state: TicketState): state is TicketEnd => forward[state] === undefined
+export const isEnd = (state: TicketState): state is TicketEnd => ticketTransitions[state] === undefined
 
-/** The state after `event`: one step forward, or an end from anywhere before one. Anything else is our mistake. */
+/** The state after `event`. */
 export function nextTicketState(state: TicketState, event: TicketEvent): TicketState {
-  const end = isEnd(state) ? undefined : ends[event]
-  const next = end ?? forward[state]?.[event]
+  const next = ticketTransitions[state]?.[event]
   if (next === undefined) throw new AssertionFailed(`a ${state} ticket cannot take "${event}"`)
   return next
 }

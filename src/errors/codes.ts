@@ -24,6 +24,7 @@ export const errorCodes = {
   KV_REGION_BOUNDS: { exit: 3, status: 500 },
   KV_RKEY_REJECTED: { exit: 3, status: 502 },
   KV_LEASE_UNKNOWN: { exit: 3, status: 502 },
+  KV_BLOCK_REUSED: { exit: 3, status: 502 },
   KV_POOL_EXHAUSTED: { exit: 3, status: 503 },
   KV_LIMIT: { exit: 3, status: 503 },
   KV_WIRE_INVALID: { exit: 3, status: 502 },

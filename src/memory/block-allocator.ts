@@ -4,20 +4,23 @@ import { KvError } from "../errors/kv-error.ts"
 /**
  * Hands out the blocks of a pool, and knows of each whether it is taken and how often it has been reused.
  *
- * A block's epoch moves when the block is given back: what was read under an older epoch is not its content any more.
+ * A block's epoch moves when the block is given back, before anybody can be handed it again: bytes that were read
+ * before a look at the stamp are of the epoch that the stamp still shows. Peers may read the stamps themselves.
  */
 export class BlockAllocator {
   readonly blocks: number
   readonly #free: number[]
   readonly #taken: Uint8Array
-  readonly #epochs: Uint32Array
+  readonly #epochs: Int32Array
 
-  constructor(blocks: number) {
+  /** @param epochs one stamp for each block, in memory that peers can read; private ones when absent. */
+  constructor(blocks: number, epochs: Int32Array = new Int32Array(blocks)) {
+    assert(epochs.length === blocks, "there is one stamp for each block")
     this.blocks = blocks
     // Taken from the end: a fresh pool hands out 0, 1, 2, … and neighbours make long pieces.
     this.#free = Array.from({ length: blocks }, (_, i) => blocks - 1 - i)
     this.#taken = new Uint8Array(blocks)
-    this.#epochs = new Uint32Array(blocks)
+    this.#epochs = epochs
   }
 
   get free(): number {
@@ -44,18 +47,19 @@ export class BlockAllocator {
     for (const block of blocks) {
       assert(this.#taken[block] === 1, `block ${block} is given back once, by its owner`)
       this.#taken[block] = 0
-      this.#epochs[block]! += 1
+      // Atomic, so that no write to the block can come before it, on any processor.
+      Atomics.add(this.#epochs, block, 1)
     }
     // Backwards, so that the same run comes out in the same order.
     for (let i = blocks.length - 1; i >= 0; i--) this.#free.push(blocks[i]!)
   }
 
-  /** How often a block was given back. */
+  /** How often a block was given back, modulo 2^32. */
   epoch(block: number): number {
     assert(
       Number.isInteger(block) && block >= 0 && block < this.blocks,
       "a block id is below the pool's size",
     )
-    return this.#epochs[block]!
+    return Atomics.load(this.#epochs, block) >>> 0
   }
 }

@@ -4,7 +4,7 @@ import { BlockAllocator } from "./block-allocator.ts"
 import type { HostMapping, HostMemory, MemorySpan } from "./host-memory.ts"
 
 /**
- * A paged KV cache in host memory: one mapping per layer, and the allocator of its blocks.
+ * A paged KV cache in host memory: one mapping per layer, one for the stamps of the blocks, and their allocator.
  *
  * It owns the memory. Close it last: after the engine, the agent and the fabrics that use it.
  */
@@ -12,6 +12,8 @@ export class KvPool implements Disposable {
   readonly layout: KvLayout
   /** `spans[l]` is the region of layer l. */
   readonly spans: readonly HostMapping[]
+  /** One 32-bit stamp for each block: it moves when the block is given back. */
+  readonly epochs: HostMapping
   readonly allocator: BlockAllocator
 
   /** @throws KvError KV_OS when the machine has not that much memory. */
@@ -22,17 +24,29 @@ export class KvPool implements Disposable {
       for (let layer = 0; layer < layout.shape.layers; layer++) {
         spans.push(memory.map(layerBytes(layout), `layer-${layer}`))
       }
+      spans.push(memory.map(layout.blocks * epochBytes, "epochs"))
     } catch (thrown) {
       for (const span of spans) span[Symbol.dispose]()
       throw thrown
     }
+    this.epochs = spans.pop()!
     this.spans = spans
-    this.allocator = new BlockAllocator(layout.blocks)
+    this.allocator = new BlockAllocator(layout.blocks, stampsOf(this.epochs, layout.blocks))
   }
 
   [Symbol.dispose](): void {
     for (const span of this.spans) span[Symbol.dispose]()
+    this.epochs[Symbol.dispose]()
   }
+}
+
+/** Bytes of one block's stamp. */
+export const epochBytes = 4
+
+/** The stamps that a span holds, as numbers: block b's is `[b]`. */
+export function stampsOf(span: MemorySpan, blocks: number): Int32Array {
+  const view = span.view(0, blocks * epochBytes)
+  return new Int32Array(view.buffer, view.byteOffset, blocks)
 }
 
 /** The arithmetic's view of a pool's spans. @throws KvError KV_LIMIT when a layer is larger than 2 GiB. */

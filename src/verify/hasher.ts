@@ -1,4 +1,4 @@
-import type { StoredSequence } from "./fingerprint.ts"
+import { allUnits, fingerprintUnits, type StoredSequence } from "./fingerprint.ts"
 
 /** Where hashes of stored sequences are made: on the calling thread, or by mover threads beside it. */
 export interface Hasher {
@@ -9,4 +9,10 @@ export interface Hasher {
    * @param units places as `layer * unitsOfSequence + unit`; all of them when absent.
    */
   hash(sequence: StoredSequence, unitTokens: number, units?: Uint32Array): Promise<BigUint64Array>
+}
+
+/** Hashes on the calling thread: for one that has nothing better to do, for tests, and for simulations. */
+export const plainHasher: Hasher = {
+  hash: (sequence, unitTokens, units = allUnits(sequence, unitTokens)) =>
+    Promise.resolve(fingerprintUnits(sequence, unitTokens, units)),
 }

@@ -1,5 +1,6 @@
 import type { KvErrorRecord } from "../errors/kv-error.ts"
-import { fields, hex, list, oneOf, text, whole, wrong } from "./fields.ts"
+import { type IntegrityLevel, integrityLevels } from "../receipt/receipt.ts"
+import { type Fields, fields, hex, list, oneOf, text, whole, wrong } from "./fields.ts"
 import { type Grant, type GrantDirection, readGrant } from "./grant.ts"
 import { type HandshakeMessage, isHandshakeType, readHandshakeMessage } from "./handshake-messages.ts"
 
@@ -17,7 +18,14 @@ export type CallMessage =
   | { readonly type: "claim"; readonly call: number; readonly lease: string }
   | { readonly type: "seals"; readonly call: number; readonly lease: string }
   /** A writer says that its bytes are in place; the attachment has its hashes. */
-  | { readonly type: "landed"; readonly call: number; readonly lease: string; readonly tokens: number }
+  | {
+      readonly type: "landed"
+      readonly call: number
+      readonly lease: string
+      readonly tokens: number
+      readonly level: IntegrityLevel
+      readonly note?: string
+    }
   /** A heartbeat for leases that are still read. */
   | { readonly type: "renew"; readonly call: number; readonly leases: readonly string[] }
   /** A `note` reaches the owner with the end of the lease. */
@@ -34,6 +42,8 @@ export type AnswerMessage =
       /** The epoch of each block, at the moment of the claim: `epochs[i]` belongs to `blocks[i]`. */
       readonly epochs: readonly number[]
       readonly access: GrantDirection
+      /** The lease ends when its holder has been silent for that long. */
+      readonly holdMillis: number
     }
   /** The attachment has the hashes, one for each layer and each run of `unitTokens` tokens. */
   | { readonly type: "sealed"; readonly call: number; readonly unitTokens: number }
@@ -69,6 +79,7 @@ export const messageLimits = {
 
 const tokensMax = 2 ** 31
 const uint32Max = 2 ** 32 - 1
+const holdMillisMax = 86_400_000
 
 /** Reads a message that came over the wire. @throws KvError KV_WIRE_INVALID. */
 export function readControlMessage(body: unknown): ControlMessage {
@@ -93,17 +104,22 @@ export function readControlMessage(body: unknown): ControlMessage {
     case "sealed":
       return { type, call, unitTokens: whole(message, "unitTokens", uint32Max) }
     case "landed":
-      return { type, call, lease: lease(), tokens: whole(message, "tokens", tokensMax) }
+      return {
+        type,
+        call,
+        lease: lease(),
+        tokens: whole(message, "tokens", tokensMax),
+        level: oneOf(message, "level", integrityLevels),
+        ...readNote(message),
+      }
     case "proven":
       return { type, call, checked: whole(message, "checked") }
     case "renew":
       return { type, call, leases: leases("leases") }
     case "renewed":
       return { type, call, ended: leases("ended") }
-    case "release": {
-      const note = message["note"] === undefined ? {} : { note: text(message, "note", messageLimits.note) }
-      return { type, call, lease: lease(), ...note }
-    }
+    case "release":
+      return { type, call, lease: lease(), ...readNote(message) }
     case "released":
       return { type, call }
     case "refused":
@@ -113,7 +129,10 @@ export function readControlMessage(body: unknown): ControlMessage {
   }
 }
 
-function readGranted(message: Readonly<Record<string, unknown>>) {
+const readNote = (message: Fields): { note?: string } =>
+  message["note"] === undefined ? {} : { note: text(message, "note", messageLimits.note) }
+
+function readGranted(message: Fields) {
   const numbers = (name: string): number[] =>
     list(message, name, messageLimits.blocks, (entry) => whole({ entry }, "entry", uint32Max))
   const [blocks, epochs] = [numbers("blocks"), numbers("epochs")]
@@ -123,6 +142,7 @@ function readGranted(message: Readonly<Record<string, unknown>>) {
     blocks,
     epochs,
     access: oneOf(message, "access", ["read", "write"]),
+    holdMillis: whole(message, "holdMillis", holdMillisMax),
   }
 }
 

@@ -12,6 +12,7 @@ import type { IntegrityLevel, Party, TransferReceipt } from "../../receipt/recei
 import type { Endpoint } from "../../transport/transport.ts"
 import { type FaultRequest, plantFault } from "../../verify/faults.ts"
 import type { StoredSequence } from "../../verify/fingerprint.ts"
+import { plainHasher } from "../../verify/hasher.ts"
 import type { Decoded, Prefilled } from "../engine-thread/engine-thread.ts"
 import { EngineThread } from "../engine-thread/engine-thread.ts"
 import type { ModelSource } from "../engine-thread/messages.ts"
@@ -255,7 +256,7 @@ export class KvWorker implements AsyncDisposable {
       trace: request.trace,
       lease: handover.lease,
       tokens: request.promptTokens,
-      blocks,
+      into: blocks,
       integrity,
       timeoutMillis: transferMillis,
       signal,
@@ -327,12 +328,15 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       party,
       software: softwareVersion(),
       model: fingerprint,
-      secret: options.secret,
+      credentials: { secret: options.secret },
       layout,
       spans: pool.spans,
+      epochs: pool.epochs,
       endpoints,
       network: tcpControlNetwork,
       clock: monotonicClock,
+      memory: hostMemory,
+      hasher: plainHasher,
       integrity: options.integrity,
     })
     opened.push(() => agent[Symbol.asyncDispose]())

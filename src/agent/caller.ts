@@ -1,0 +1,184 @@
+import { KvError } from "../errors/kv-error.ts"
+import { blocksFor } from "../kv/kv-layout.ts"
+import { strongerIntegrity } from "../receipt/receipt.ts"
+import type { Card } from "../wire/card.ts"
+import type { CallMessage, ControlMessage } from "../wire/control-messages.ts"
+import type { Grant, GrantDirection } from "../wire/grant.ts"
+import { type MessageChannel, type Received, refusalRecord } from "./channel.ts"
+import type { LeaseBook } from "./lease-book.ts"
+import { type LocalCache, sequenceOf } from "./local-cache.ts"
+import { checkSameHeads, needsHashes, proveHashes } from "./proof.ts"
+
+/** What a caller says that is no question: a notification, or the note at the end of a lease. */
+export interface Notice {
+  /** The sender's name, as its operator chose it. */
+  readonly from: string
+  readonly bootId: string
+  readonly text: string
+  readonly attachment: Uint8Array
+  /** The lease that ended with it; absent for a notification of its own. */
+  readonly lease?: string
+}
+
+/** What a caller is served from. */
+export interface CallerParts {
+  readonly card: Card
+  readonly session: string
+  readonly channel: MessageChannel
+  readonly leases: LeaseBook
+  readonly cache: LocalCache
+  readonly epochOf: (block: number) => number
+  readonly holdMillis: number
+  /** A caller that is silent for that long is taken for dead. */
+  readonly silenceMillis: number
+  /** Decides on a grant and opens the fabrics for it. @throws KvError KV_PEER_UNTRUSTED. */
+  readonly grant: (direction: GrantDirection) => Promise<Grant>
+  readonly onNotice: (notice: Notice) => void
+  /** The caller is gone. */
+  readonly onGone: () => void
+}
+
+/** A peer that called us, from the end of its handshake on: its questions, answered one by one. */
+export class Caller {
+  readonly #parts: CallerParts
+  #cancelSilence: () => void = () => {}
+
+  constructor(parts: CallerParts) {
+    this.#parts = parts
+    parts.channel.listen(
+      (received) => this.#hear(received),
+      () => {
+        this.#cancelSilence()
+        parts.onGone()
+      },
+    )
+    this.#heard()
+  }
+
+  /** Ends the relation, telling the caller why. */
+  close(error?: KvError): void {
+    this.#parts.channel.close(error)
+  }
+
+  #heard(): void {
+    const { cache, silenceMillis, card } = this.#parts
+    this.#cancelSilence()
+    this.#cancelSilence = cache.clock.after(silenceMillis, () => {
+      const what = `${card.agentId} has given no sign of life for ${silenceMillis} ms`
+      this.close(new KvError("KV_PEER_LOST", { what }))
+    })
+  }
+
+  #hear({ message, attachment }: Received): void {
+    this.#heard()
+    if (message.type === "notify") return this.#note(message.text, attachment)
+    if (!isCall(message)) {
+      const what = `"${message.type}" has no place after the handshake`
+      return this.close(new KvError("KV_WIRE_INVALID", { what }))
+    }
+    this.#answer(message, attachment).catch((thrown: unknown) => {
+      if (!(thrown instanceof KvError)) throw thrown
+      this.#parts.channel.send({ type: "refused", call: message.call, error: refusalRecord(thrown) })
+    })
+  }
+
+  async #answer(message: CallMessage, attachment: Uint8Array): Promise<void> {
+    const { channel, leases, session, holdMillis } = this.#parts
+    const { call } = message
+    switch (message.type) {
+      case "ask-grant":
+        return channel.send({ type: "grant", call, grant: await this.#parts.grant(message.direction) })
+      case "claim": {
+        const { tokens, blocks, access } = leases.claim(message.lease, session)
+        const epochs = Array.from(blocks, (block) => this.#parts.epochOf(block))
+        return channel.send({
+          type: "granted",
+          call,
+          tokens,
+          blocks: [...blocks],
+          epochs,
+          access,
+          holdMillis,
+        })
+      }
+      case "seals":
+        return this.#sendSeals(call, message.lease)
+      case "renew":
+        return channel.send({ type: "renewed", call, ended: leases.renew(message.leases, session) })
+      case "release":
+        leases.release(message.lease, session)
+        if (message.note !== undefined) this.#note(message.note, new Uint8Array(0), message.lease)
+        return channel.send({ type: "released", call })
+      case "landed":
+        return this.#prove(message, attachment)
+    }
+  }
+
+  async #sendSeals(call: number, lease: string): Promise<void> {
+    const { cache, channel, leases, session } = this.#parts
+    const { blocks, tokens } = leases.held(lease, session)
+    const hashes = await cache.seals.seal(sequenceOf(cache, blocks, tokens))
+    // It may have ended while we hashed: then the hashes may be those of the next owner's bytes.
+    leases.held(lease, session)
+    const bytes = new Uint8Array(hashes.buffer, hashes.byteOffset, hashes.byteLength)
+    channel.send({ type: "sealed", call, unitTokens: cache.layout.blockTokens }, bytes)
+  }
+
+  /** A writer says that its bytes are in place: they are compared with its hashes before the blocks are ours again. */
+  async #prove(message: Extract<CallMessage, { type: "landed" }>, attachment: Uint8Array): Promise<void> {
+    const { cache, card, channel, leases, session } = this.#parts
+    const { blocks, tokens, access } = leases.held(message.lease, session)
+    if (access !== "write" || tokens !== message.tokens) {
+      throw new KvError("KV_PEER_REFUSED", {
+        what: `${message.tokens} tokens are said to have landed; the lease is for ${tokens}, to ${access}`,
+        next: "report this: the two sides disagree about one request",
+      })
+    }
+    const level = strongerIntegrity(message.level, cache.integrityFloor)
+    const found = { hashesChecked: 0, difference: undefined }
+    if (needsHashes(level)) {
+      checkSameHeads(card.layout, cache.layout, level)
+      const expected = new BigUint64Array(
+        attachment.buffer,
+        attachment.byteOffset,
+        attachment.byteLength >> 3,
+      )
+      await proveHashes(found, expected, {
+        level,
+        sequence: sequenceOf(cache, blocks, tokens),
+        unitTokens: card.layout.blockTokens,
+        hasher: cache.hasher,
+        random: (below) => cache.random(below),
+      })
+    }
+    leases.land(message.lease, session)
+    if (message.note !== undefined) this.#note(message.note, new Uint8Array(0), message.lease)
+    channel.send({ type: "proven", call: message.call, checked: found.hashesChecked })
+  }
+
+  #note(text: string, attachment: Uint8Array, lease?: string): void {
+    const { agentId, bootId } = this.#parts.card
+    this.#parts.onNotice({
+      from: agentId,
+      bootId,
+      text,
+      attachment,
+      ...(lease === undefined ? {} : { lease }),
+    })
+  }
+}
+
+const callTypes = ["ask-grant", "claim", "seals", "landed", "renew", "release"]
+
+const isCall = (message: ControlMessage): message is CallMessage => callTypes.includes(message.type)
+
+/** Blocks that a lease must have for its tokens. @throws KvError KV_USAGE. */
+export function checkOffer(blocks: Uint32Array, tokens: number, blockTokens: number): void {
+  const wanted = blocksFor(tokens, blockTokens)
+  if (Number.isSafeInteger(tokens) && tokens > 0 && blocks.length === wanted) return
+  throw new KvError("KV_USAGE", {
+    what: `${blocks.length} blocks were lent for ${tokens} tokens`,
+    why: `blocks of ${blockTokens} tokens need ${wanted}`,
+    next: "lend the blocks that hold the sequence, in its order, and no more",
+  })
+}

@@ -1,0 +1,182 @@
+import { KvError } from "../errors/kv-error.ts"
+import type { Endpoint, Rights } from "../transport/transport.ts"
+import type { Card } from "../wire/card.ts"
+import type { EndpointCard, Grant, GrantDirection } from "../wire/grant.ts"
+import { Caller, type Notice } from "./caller.ts"
+import { MessageChannel } from "./channel.ts"
+import type { Clock, ControlChannel } from "./control-network.ts"
+import type { AuthenticatedPeer, Credentials } from "./credentials.ts"
+import { decideGrant } from "./decide-grant.ts"
+import type { Entropy } from "./entropy.ts"
+import { type GreetOptions, greetAsListener } from "./greet.ts"
+import type { LeaseBook } from "./lease-book.ts"
+import type { LocalCache } from "./local-cache.ts"
+import { vouchFor } from "./vouch.ts"
+
+/** Callers that may be served at once. */
+export const callersMax = 256
+/** A side that is silent for this many hold times is taken for dead. */
+const silentHolds = 3
+
+/** What `regions=` in a trust file calls the one cache of an agent. */
+const cacheName = "kv"
+
+/** How long a peer may be silent before it is taken for dead. */
+export const protocolSilence = (holdMillis: number): number => silentHolds * holdMillis
+
+/** What it takes to serve callers. */
+export interface CallersOptions {
+  readonly card: Card
+  readonly cards: readonly EndpointCard[]
+  readonly credentials: Credentials
+  readonly offers: Rights
+  readonly endpoints: readonly Endpoint[]
+  readonly clock: Clock
+  readonly entropy: Entropy
+  readonly cache: LocalCache
+  readonly leases: LeaseBook
+  readonly epochOf: (block: number) => number
+  readonly times: {
+    readonly holdMillis: number
+    readonly handshakeMillis: number
+    readonly grantMillis: number
+  }
+  readonly onNotice: (notice: Notice) => void
+  readonly onHandshake?: GreetOptions["onStep"]
+}
+
+/** One caller's session: what it may do now, and until when. */
+interface CallerSession {
+  readonly id: string
+  readonly key: Uint8Array
+  readonly peer: AuthenticatedPeer
+  readonly channel: MessageChannel
+  rights: Rights
+  cancelExpiry: () => void
+  over: Promise<void> | undefined
+}
+
+/** The peers that called us, from their first byte to their last. */
+export class Callers implements AsyncDisposable {
+  readonly #options: CallersOptions
+  readonly #channels = new Set<MessageChannel>()
+  readonly #sessions = new Map<string, CallerSession>()
+  #closed = false
+
+  constructor(options: CallersOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#channels.size
+  }
+
+  /** Serves one caller, whoever it turns out to be. */
+  async serve(raw: ControlChannel): Promise<void> {
+    const channel = new MessageChannel(raw)
+    if (this.#closed || this.#channels.size >= callersMax) {
+      return channel.close(new KvError("KV_LIMIT", { what: `this agent serves ${callersMax} peers already` }))
+    }
+    this.#channels.add(channel)
+    const { card, credentials, clock, entropy, times, onHandshake } = this.#options
+    try {
+      const greeted = await greetAsListener(channel, {
+        card,
+        credentials,
+        clock,
+        timeoutMillis: times.handshakeMillis,
+        random: (bytes) => entropy.bytes(bytes),
+        ...(onHandshake === undefined ? {} : { onStep: onHandshake }),
+        // A session has no rights before it has asked for a grant.
+        admit: () => Promise.resolve(),
+      })
+      const session: CallerSession = {
+        ...greeted.session,
+        peer: greeted.peer,
+        channel,
+        rights: { read: false, write: false },
+        cancelExpiry: () => {},
+        over: undefined,
+      }
+      this.#sessions.set(session.id, session)
+      new Caller({
+        ...this.#options,
+        card: greeted.card,
+        session: session.id,
+        channel,
+        holdMillis: times.holdMillis,
+        silenceMillis: protocolSilence(times.holdMillis),
+        grant: (direction) => this.#grant(session, direction),
+        onGone: () => {
+          this.#channels.delete(channel)
+          void this.#end(session)
+        },
+      })
+    } catch (thrown) {
+      this.#channels.delete(channel)
+      if (!(thrown instanceof KvError)) throw thrown
+    }
+  }
+
+  /** Ends a session so that it cannot touch memory any more; resolves when that is so. */
+  async fence(sessionId: string): Promise<void> {
+    const session = this.#sessions.get(sessionId)
+    if (session === undefined) return
+    session.channel.close(new KvError("KV_LEASE_UNKNOWN", { what: "a lease for writing was taken back" }))
+    await this.#end(session)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    for (const channel of [...this.#channels]) channel.close()
+    await Promise.all([...this.#sessions.values()].map((session) => this.#end(session)))
+  }
+
+  /** Decides on a grant, lets the session in for it, and sets its end. @throws KvError KV_PEER_UNTRUSTED. */
+  async #grant(session: CallerSession, direction: GrantDirection): Promise<Grant> {
+    const { card, cards, credentials, endpoints, offers, clock, times } = this.#options
+    const wallMillis = clock.wallMillis()
+    const { peer, channel } = session
+    const regions = cards[0]?.regions ?? []
+    const decided = decideGrant({
+      // Asked anew: a key that was withdrawn since gets no further.
+      peer: vouchFor(credentials, peer.publicKey, channel.peer, wallMillis),
+      direction,
+      policy: { rights: offers, lifetimeMillis: times.grantMillis },
+      // The last region holds the stamps: they are there to be read.
+      offered: regions.map(({ region }, at) => ({
+        region,
+        cache: cacheName,
+        access: at < regions.length - 1 ? offers : { read: true, write: false },
+      })),
+      wallMillis,
+    })
+    session.rights = { ...session.rights, [direction]: true }
+    await Promise.all(
+      endpoints.map((endpoint) => endpoint.admit({ id: session.id, key: session.key }, session.rights)),
+    )
+    session.cancelExpiry()
+    session.cancelExpiry = clock.after(decided.expiresMillis, () => {
+      const next = "connect again to ask for another"
+      channel.close(new KvError("KV_PEER_UNTRUSTED", { what: "the grant has expired", next }))
+    })
+    const granted = new Set(decided.regions)
+    const described = cards.map((fabric) => ({
+      ...fabric,
+      regions: fabric.regions.filter(({ region }) => granted.has(region)),
+    }))
+    return { version: 1, bootId: card.bootId, ...decided, endpoints: described }
+  }
+
+  /** A dead reader's blocks come back; its streams are closed first, so that it touches nothing of the next owner. */
+  #end(session: CallerSession): Promise<void> {
+    session.cancelExpiry()
+    session.over ??= Promise.all(
+      this.#options.endpoints.map((endpoint) => endpoint.dismiss(session.id)),
+    ).then(() => {
+      this.#options.leases.loseAllOf(session.id)
+      this.#sessions.delete(session.id)
+    })
+    return session.over
+  }
+}

@@ -1,0 +1,162 @@
+import { KvError } from "../errors/kv-error.ts"
+import type { Connection, Endpoint } from "../transport/transport.ts"
+import type { Card } from "../wire/card.ts"
+import { protocolSilence } from "./callers.ts"
+import { Calls } from "./calls.ts"
+import { MessageChannel } from "./channel.ts"
+import { type ChosenPath, choosePath } from "./choose-path.ts"
+import type { Clock, ControlNetwork } from "./control-network.ts"
+import type { Credentials } from "./credentials.ts"
+import type { Entropy } from "./entropy.ts"
+import { type GreetOptions, greetAsCaller } from "./greet.ts"
+import { Peer } from "./peer.ts"
+import { openPolicy, type PathPolicy, type RefusedPath } from "./rank-paths.ts"
+
+/** Peers that may be called at once. */
+export const peersMax = 256
+
+/** What it takes to call peers. */
+export interface PeersOptions {
+  readonly card: Card
+  readonly credentials: Credentials
+  readonly endpoints: readonly Endpoint[]
+  readonly policy?: PathPolicy
+  readonly network: ControlNetwork
+  readonly clock: Clock
+  readonly entropy: Entropy
+  readonly times: { readonly holdMillis: number }
+  readonly onHandshake?: GreetOptions["onStep"]
+}
+
+/** The peers that this side called, by their addresses. One that is lost is forgotten, and called anew when asked for. */
+export class Peers implements AsyncDisposable {
+  readonly #options: PeersOptions
+  readonly #peers = new Map<string, Promise<Peer>>()
+
+  constructor(options: PeersOptions) {
+    this.#options = options
+  }
+
+  get size(): number {
+    return this.#peers.size
+  }
+
+  /** The peer at an address. @throws KvError KV_LIMIT, and as `Agent.connect`. */
+  connect(address: string, timeoutMillis: number): Promise<Peer> {
+    const known = this.#peers.get(address)
+    if (known !== undefined) return known
+    if (this.#peers.size >= peersMax) {
+      const text = {
+        what: `${peersMax} peers are connected already`,
+        next: "close some, or start another worker",
+      }
+      return Promise.reject(new KvError("KV_LIMIT", text))
+    }
+    const connecting = this.#connect(address, timeoutMillis, () => this.#forget(address, connecting))
+    this.#peers.set(address, connecting)
+    connecting.catch(() => this.#forget(address, connecting))
+    return connecting
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const peers = await Promise.allSettled(this.#peers.values())
+    await Promise.all(
+      peers.map(async (peer) => {
+        if (peer.status === "fulfilled") await peer.value[Symbol.asyncDispose]()
+      }),
+    )
+  }
+
+  #forget(address: string, peer: Promise<Peer>): void {
+    if (this.#peers.get(address) === peer) this.#peers.delete(address)
+  }
+
+  async #connect(address: string, timeoutMillis: number, onLost: () => void): Promise<Peer> {
+    const { host, port } = parseAddress(address)
+    const { card, credentials, clock, entropy, network, times, onHandshake } = this.#options
+    const deadline = clock.now() + timeoutMillis
+    const channel = new MessageChannel(await network.connect(host, port, timeoutMillis))
+    const greeted = await greetAsCaller(channel, {
+      card,
+      credentials,
+      clock,
+      timeoutMillis: Math.max(1, deadline - clock.now()),
+      random: (bytes) => entropy.bytes(bytes),
+      ...(onHandshake === undefined ? {} : { onStep: onHandshake }),
+    })
+    try {
+      const calls = new Calls(channel, clock, greeted.card.agentId)
+      channel.listen(
+        ({ message, attachment }) => {
+          const fatal = calls.take(message, attachment)
+          if (fatal !== undefined) channel.close(fatal)
+        },
+        (error) => calls.end(error),
+      )
+      const { message } = await calls.ask(
+        (call) => ({ type: "ask-grant", call, direction: "read" }),
+        "grant",
+        { deadline },
+      )
+      const { grant } = message
+      if (grant.bootId !== greeted.card.bootId) {
+        throw new KvError("KV_PEER_REFUSED", { what: `${address} sent a grant of another boot` })
+      }
+      const offered = { agentId: greeted.card.agentId, endpoints: grant.endpoints }
+      const { path, connection } = await this.#reach(offered, greeted.session, channel.peerHost, deadline)
+      const holdMillis = times.holdMillis
+      return new Peer({
+        ...greeted,
+        grant,
+        channel,
+        calls,
+        path,
+        connection,
+        clock,
+        pulseMillis: holdMillis / 3,
+        silenceMillis: protocolSilence(holdMillis),
+        onLost,
+      })
+    } catch (thrown) {
+      channel.close()
+      throw thrown
+    }
+  }
+
+  /** Connects over the best path that lets us; a path that looked good and failed is named in the reason. */
+  async #reach(
+    offered: Parameters<typeof choosePath>[1],
+    session: Peer["session"],
+    peerHost: string,
+    deadline: number,
+  ): Promise<{ readonly path: ChosenPath; readonly connection: Connection }> {
+    const { endpoints } = this.#options
+    const policy = this.#options.policy ?? openPolicy(endpoints)
+    const failed: RefusedPath[] = []
+    for (;;) {
+      const left = endpoints.filter((open) => !failed.some(({ transport }) => transport === open.transport))
+      const path = choosePath(left, offered, { ...policy, refused: [...policy.refused, ...failed] })
+      const { remote, endpoint } = path
+      try {
+        const options = { deadline, peerHost, regions: remote.regions }
+        return { path, connection: await endpoint.connect(session, remote.address, options) }
+      } catch (thrown) {
+        if (!(thrown instanceof KvError) || !pathFailures.has(thrown.code)) throw thrown
+        failed.push({ transport: endpoint.transport, error: thrown })
+      }
+    }
+  }
+}
+
+/** What says that a path does not work here, and that the next allowed one may. */
+const pathFailures = new Set(["KV_OS", "KV_PEER_UNREACHABLE", "KV_TRANSPORT_UNAVAILABLE"])
+
+/** @throws KvError KV_USAGE when it is not `host:port` or `[ipv6]:port`. */
+function parseAddress(address: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:\s]+)):(\d{1,5})$/.exec(address)
+  const port = Number(match?.[3])
+  if (match === null || port < 1 || port > 65535) {
+    throw new KvError("KV_USAGE", { what: `${JSON.stringify(address.slice(0, 100))} is not HOST:PORT` })
+  }
+  return { host: match[1] ?? match[2]!, port }
+}

@@ -1,0 +1,99 @@
+import { KvError } from "../errors/kv-error.ts"
+import { planTransfer } from "../plan/plan-transfer.ts"
+import { stripe } from "../plan/stripe.ts"
+import { strongerIntegrity } from "../receipt/receipt.ts"
+import type { HeldLease } from "./held-lease.ts"
+import { type LocalCache, sequenceOf } from "./local-cache.ts"
+import type { Peer } from "./peer.ts"
+import { checkSameHeads, needsHashes } from "./proof.ts"
+import { Ticket, type TicketOptions, type TicketRun } from "./ticket.ts"
+
+/** What a push does: a sequence of ours goes into the blocks behind a write lease of a peer. */
+export interface PushOptions extends TicketOptions {
+  /** The lease that the target's owner handed out, lent for writing. */
+  readonly lease: string
+  /** Blocks of our cache that hold the sequence; they must not change before the ticket has ended. */
+  readonly from: Uint32Array
+  readonly tokens: number
+  /** A text for the target's owner, told when the bytes have landed and are proven. */
+  readonly note?: string
+}
+
+/** Claims a write lease, fills its blocks, and has their owner prove them: one ticket for all of it. */
+export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): Ticket {
+  const level = strongerIntegrity(options.integrity ?? cache.integrity, cache.integrityFloor)
+  const { pid, agentId, bootId } = peer.card
+  const facts = {
+    id: cache.ticketId(),
+    clock: cache.clock,
+    source: cache.party,
+    target: { pid, agentId, bootId },
+    transport: peer.path.endpoint.transport,
+    why: peer.path.why,
+    direction: "write",
+    mode: "copy",
+    level,
+    layers: cache.layout.shape.layers,
+    blockTokens: peer.card.layout.blockTokens,
+    onStep: cache.onStep,
+    onEnd: cache.onReceipt,
+  } as const
+  return new Ticket(facts, options, async (run) => {
+    run.tokens = options.tokens
+    try {
+      await peer.askFor("write", run)
+      const held = await peer.claim(options.lease, run)
+      checkLease(held, options)
+      run.step("grant")
+      if (needsHashes(level)) checkSameHeads(cache.layout, peer.card.layout, level)
+      const sequence = sequenceOf(cache, options.from, options.tokens)
+      const sealing = needsHashes(level) ? cache.seals.seal(sequence) : undefined
+      sealing?.catch(() => {})
+      await move(run, cache, held, options)
+      held.check()
+      const hashes = (await sealing) ?? new BigUint64Array(0)
+      const note = options.note === undefined ? {} : { note: options.note }
+      const filled = { tokens: options.tokens, level, hashes, ...note }
+      run.hashesChecked = await peer.landed(options.lease, filled, run)
+      run.step("prove")
+    } catch (thrown) {
+      // Nothing of ours writes there any more, so the owner may have its blocks back at once.
+      const deadline = cache.clock.now() + releaseMillis
+      peer.release(options.lease, { deadline }).catch(() => {})
+      throw thrown
+    }
+  })
+}
+
+/** Time for the answer to a release that nobody waits for. */
+const releaseMillis = 1000
+
+function checkLease({ granted }: HeldLease, { tokens }: PushOptions): void {
+  if (granted.access !== "write") {
+    throw new KvError("KV_USAGE", { what: "a lease that was lent for reading cannot be written" })
+  }
+  if (granted.tokens === tokens) return
+  throw new KvError("KV_PEER_REFUSED", {
+    what: `the lease has room for ${granted.tokens} tokens, the sequence has ${tokens}`,
+    next: "report this: the two sides disagree about one request",
+  })
+}
+
+async function move(run: TicketRun, cache: LocalCache, held: HeldLease, options: PushOptions): Promise<void> {
+  const { peer, granted } = held
+  const whole = planTransfer(
+    { layout: cache.layout, regions: cache.spans.map((_, layer) => layer), blocks: options.from },
+    { layout: peer.card.layout, regions: peer.layers.map(({ region }) => region), blocks: granted.blocks },
+    { to: options.tokens },
+  )
+  const plan = stripe(whole, peer.path.endpoint.rails)
+  run.pieces = plan.pieces
+  run.bytes = plan.bytes
+  run.planned()
+  await using prepared = peer.connection.prepare({ direction: "write", plan, remote: peer.layers })
+  run.step("post")
+  const moved = await prepared.post(run)
+  run.rails = moved.rails
+  run.retries = moved.retries
+  run.step("land")
+}

@@ -1,0 +1,240 @@
+import { asKvError, KvError } from "../errors/kv-error.ts"
+import {
+  type Difference,
+  type IntegrityLevel,
+  type Party,
+  receiptSchema,
+  type TransferReceipt,
+} from "../receipt/receipt.ts"
+import type { Clock } from "./control-network.ts"
+import { isEnd, nextTicketState, type TicketEvent, type TicketState } from "./ticket-state.ts"
+
+/** What every transfer may be told. */
+export interface TicketOptions {
+  /** Joins the receipt to a request of the caller's. */
+  readonly requestId?: string
+  /** W3C `traceparent`. */
+  readonly trace?: string
+  /** How much is checked; never less than the agent's floor. The agent's own level when absent. */
+  readonly integrity?: IntegrityLevel
+  /** After that the ticket has ended, whatever happened. Half a minute when absent. */
+  readonly timeoutMillis?: number
+  readonly signal?: AbortSignal
+}
+
+/** A transfer that did not end `delivered`, with its receipt. */
+export class TicketFailed extends KvError {
+  readonly receipt: TransferReceipt
+
+  constructor(receipt: TransferReceipt, error: KvError) {
+    super(error.code, { ...error.toJSON(), cause: error })
+    this.receipt = receipt
+  }
+}
+
+/** What is known of a transfer before it begins. */
+export interface TicketFacts {
+  readonly id: string
+  readonly clock: Clock
+  readonly source: Party
+  readonly target: Party
+  readonly transport: string
+  readonly why: string
+  readonly direction: "read" | "write"
+  readonly mode: "copy" | "attach"
+  readonly level: IntegrityLevel
+  readonly layers: number
+  /** Tokens in one of the target's blocks. */
+  readonly blockTokens: number
+  /** Hears of every step. For simulations, which count what was reached. */
+  readonly onStep?: ((from: TicketState, event: TicketEvent) => void) | undefined
+  /** Hears of the end. For logs. */
+  readonly onEnd?: ((receipt: TransferReceipt) => void) | undefined
+}
+
+/** Deadline of a transfer that was told none. */
+const timeoutMillisDefault = 30_000
+
+/** A transfer's own view of itself while it runs: what it must heed, and what its receipt will tell. */
+export class TicketRun {
+  readonly deadline: number
+  readonly signal: AbortSignal
+  tokens = 0
+  pieces = 0
+  bytes = 0
+  retries = 0
+  rails: readonly { readonly rail: number; readonly bytes: number }[] = []
+  hashesChecked = 0
+  epochsChecked = 0
+  difference: Difference | undefined
+  reused = false
+  readonly at: Record<"start" | "granted" | "planned" | "posted" | "moved" | "proven", number>
+  readonly #facts: TicketFacts
+  #state: TicketState = "planned"
+
+  constructor(facts: TicketFacts, deadline: number, start: number, signal: AbortSignal) {
+    this.#facts = facts
+    this.deadline = deadline
+    this.signal = signal
+    const never = Number.NaN
+    this.at = { start, granted: never, planned: never, posted: never, moved: never, proven: never }
+  }
+
+  get state(): TicketState {
+    return this.#state
+  }
+
+  /** Takes the next step, and notes when. */
+  step(event: TicketEvent): void {
+    const from = this.#state
+    this.#state = nextTicketState(from, event)
+    const now = this.#facts.clock.now()
+    if (event === "grant") this.at.granted = now
+    else if (event === "post") this.at.posted = now
+    else if (event === "land") this.at.moved = now
+    else if (event === "prove") this.at.proven = now
+    this.#facts.onStep?.(from, event)
+  }
+
+  /** Notes that the plan is made. */
+  planned(): void {
+    this.at.planned = this.#facts.clock.now()
+  }
+}
+
+/**
+ * The handle of a transfer in flight.
+ *
+ * It always ends, with a receipt, whatever happens: `receipt` never rejects, and `done` rejects unless the transfer was
+ * delivered. Once either has settled, nothing of the transfer writes into the target any more: its blocks may be used.
+ */
+export class Ticket {
+  readonly id: string
+  /** The evidence, however the transfer ended. */
+  readonly receipt: Promise<TransferReceipt>
+  readonly #run: TicketRun
+  readonly #abort = new AbortController()
+  #bytesLanded: () => number = () => this.#run.bytes
+  #done: Promise<TransferReceipt> | undefined
+  #error: KvError | undefined
+
+  /** @param body takes the steps; when it returns the transfer is delivered. */
+  constructor(facts: TicketFacts, options: TicketOptions, body: (run: TicketRun) => Promise<void>) {
+    this.id = facts.id
+    const start = facts.clock.now()
+    const signal =
+      options.signal === undefined
+        ? this.#abort.signal
+        : AbortSignal.any([this.#abort.signal, options.signal])
+    this.#run = new TicketRun(facts, start + (options.timeoutMillis ?? timeoutMillisDefault), start, signal)
+    this.receipt = this.#live(facts, options, body)
+  }
+
+  get state(): TicketState {
+    return this.#run.state
+  }
+
+  /** How far it is: `bytes` have landed of `bytesTotal`, which is 0 until the plan is made. */
+  get progress(): { readonly state: TicketState; readonly bytes: number; readonly bytesTotal: number } {
+    return { state: this.state, bytes: this.#bytesLanded(), bytesTotal: this.#run.bytes }
+  }
+
+  /** The receipt of a delivered transfer. @throws TicketFailed with the receipt of any other. */
+  get done(): Promise<TransferReceipt> {
+    this.#done ??= this.receipt.then((receipt) => {
+      if (this.#error !== undefined) throw new TicketFailed(receipt, this.#error)
+      return receipt
+    })
+    return this.#done
+  }
+
+  /** Ends the transfer early; `receipt` resolves when the target may be used again. */
+  cancel(): void {
+    this.#abort.abort()
+  }
+
+  /** Tells where the number of landed bytes can be seen while they land. */
+  watch(bytesLanded: () => number): void {
+    this.#bytesLanded = bytesLanded
+  }
+
+  async #live(
+    facts: TicketFacts,
+    options: TicketOptions,
+    body: (run: TicketRun) => Promise<void>,
+  ): Promise<TransferReceipt> {
+    const run = this.#run
+    try {
+      if (run.signal.aborted) {
+        throw new KvError("KV_CANCELLED", { what: "the transfer was cancelled before it began" })
+      }
+      await body(run)
+      run.step("deliver")
+    } catch (thrown) {
+      this.#error = asKvError(thrown, "KV_INTERNAL", "a transfer failed by a mistake of ours")
+      const { code } = this.#error
+      run.step(code === "KV_CANCELLED" ? "cancel" : code === "KV_DEADLINE" ? "expire" : "fail")
+    }
+    const receipt = receiptOf(facts, options, run, this.#error)
+    facts.onEnd?.(receipt)
+    return receipt
+  }
+}
+
+function receiptOf(
+  facts: TicketFacts,
+  options: TicketOptions,
+  run: TicketRun,
+  error: KvError | undefined,
+): TransferReceipt {
+  const { at, state } = run
+  if (!isEnd(state)) throw new Error("a receipt is written at the end")
+  const end = facts.clock.now()
+  const span = (from: number, to: number): number =>
+    Number.isNaN(from) ? 0 : Math.round(((Number.isNaN(to) ? end : to) - from) * 1000)
+  const move = span(at.posted, at.moved)
+  const moved = !Number.isNaN(at.moved)
+  return {
+    schema: receiptSchema,
+    ticket: facts.id,
+    requestId: options.requestId ?? "",
+    trace: options.trace ?? "",
+    state,
+    endedAt: new Date(facts.clock.wallMillis()).toISOString(),
+    direction: facts.direction,
+    mode: facts.mode,
+    source: facts.source,
+    target: facts.target,
+    path: { transport: facts.transport, why: facts.why, rails: run.rails },
+    tokens: run.tokens,
+    layers: facts.layers,
+    blocks: Math.ceil(run.tokens / facts.blockTokens),
+    pieces: run.pieces,
+    bytes: moved && facts.mode === "copy" ? run.bytes : 0,
+    micros: {
+      grant: span(at.start, at.granted),
+      plan: span(at.granted, at.planned),
+      post: span(at.planned, at.posted),
+      move,
+      prove: span(at.moved, at.proven),
+      total: span(at.start, end),
+    },
+    bytesPerSecond: !moved || facts.mode === "attach" ? 0 : Math.round((run.bytes / Math.max(1, move)) * 1e6),
+    retries: run.retries,
+    integrity: {
+      level: facts.level,
+      checked: run.hashesChecked,
+      epochs: run.epochsChecked,
+      verdict: verdictOf(run),
+      ...(run.difference === undefined ? {} : { firstDifference: run.difference }),
+    },
+    ...(error === undefined ? {} : { error: error.toJSON() }),
+  }
+}
+
+function verdictOf(run: TicketRun): TransferReceipt["integrity"]["verdict"] {
+  if (run.reused) return "reused"
+  if (run.difference !== undefined) return "different"
+  if (run.hashesChecked > 0) return "identical"
+  return run.epochsChecked > 0 ? "current" : "unchecked"
+}
