@@ -95,11 +95,11 @@ function unitContent(
   const first = unit * unitTokens
   const end = Math.min(tokens, first + unitTokens)
   const blockBytes = kvStrides(layout).block
-  if (layout.order === "head-major" && unitTokens === blockTokens && end - first === blockTokens) {
+  const together = headIsContiguous(layout)
+  if (together && unitTokens === blockTokens && end - first === blockTokens) {
     return span.view(blocks[unit]! * blockBytes, blockBytes)
   }
   const row = rowBytes(layout)
-  const together = headIsContiguous(layout)
   let at = 0
   for (const plane of planes) {
     for (let head = layout.firstHead; head < layout.firstHead + layout.heads; head++) {
