@@ -1,84 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
-import { errorCodes, type KvErrorCode } from "../errors/codes.ts"
 import { KvError } from "../errors/kv-error.ts"
-import type { Card } from "./card.ts"
 import { encodeFrame, FrameReader } from "./control-frame.ts"
-import { type ControlMessage, readControlMessage } from "./control-messages.ts"
-
-const hex = (bytes: number): fc.Arbitrary<string> =>
-  fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((raw) => Buffer.from(raw).toString("hex"))
-const text = (max: number): fc.Arbitrary<string> => fc.string({ maxLength: max, unit: "grapheme-ascii" })
-const call = fc.nat({ max: Number.MAX_SAFE_INTEGER })
-const uint32 = fc.nat({ max: 2 ** 32 - 1 })
-
-const card: fc.Arbitrary<Card> = fc.record({
-  agentId: text(128),
-  bootId: hex(16),
-  pid: fc.nat(),
-  software: text(64),
-  model: text(128),
-  layout: fc.record({
-    shape: fc.record({
-      layers: fc.integer({ min: 1, max: 1024 }),
-      kvHeads: fc.constant(8),
-      headDim: fc.integer({ min: 1, max: 256 }),
-      elementBytes: fc.integer({ min: 1, max: 8 }),
-    }),
-    order: fc.constantFrom("head-major", "token-major"),
-    blockTokens: fc.integer({ min: 1, max: 1024 }),
-    blocks: fc.integer({ min: 1, max: 2 ** 20 }),
-    firstHead: fc.integer({ min: 0, max: 4 }),
-    heads: fc.integer({ min: 1, max: 4 }),
-  }),
-  endpoints: fc.array(
-    fc.record({
-      address: fc.record({ transport: text(32), host: text(60), ports: fc.array(uint32, { maxLength: 4 }) }),
-      regions: fc.array(
-        fc.record({
-          region: uint32,
-          length: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
-          rkeys: fc.array(uint32, { minLength: 1, maxLength: 4 }),
-          iova: fc.nat(),
-        }),
-        { maxLength: 4 },
-      ),
-    }),
-    { maxLength: 3 },
-  ),
-})
-
-const type = <T extends ControlMessage["type"]>(name: T): fc.Arbitrary<T> => fc.constant(name)
-const message: fc.Arbitrary<ControlMessage> = fc.oneof(
-  fc.record({ type: type("hello"), agentId: text(128), bootId: hex(16), nonce: hex(32) }),
-  fc.record({ type: type("challenge"), nonce: hex(32) }),
-  fc.record({ type: type("proof"), proof: hex(32) }),
-  fc.record({ type: type("welcome"), proof: hex(32), card }),
-  fc.record({ type: type("present"), card }),
-  fc.record({ type: type("claim"), call, lease: hex(16) }),
-  fc.record({
-    type: type("granted"),
-    call,
-    tokens: fc.nat({ max: 2 ** 31 }),
-    blocks: fc.array(uint32, { maxLength: 50 }),
-  }),
-  fc.record({ type: type("release"), call, lease: hex(16) }),
-  fc.record({ type: type("released"), call }),
-  fc.record({
-    type: type("refused"),
-    call,
-    error: fc.record(
-      {
-        code: fc.constantFrom(...(Object.keys(errorCodes) as KvErrorCode[])),
-        what: text(2000),
-        why: text(2000),
-        next: text(2000),
-      },
-      { requiredKeys: ["code", "what"] },
-    ),
-  }),
-)
+import { type ControlMessage, messageLimits, readControlMessage } from "./control-messages.ts"
+import { anyMessage, requiredPaths, withField } from "./messages.test.kit.ts"
 
 /** A message as the other side gets it. */
 function overTheWire(value: unknown): ControlMessage {
@@ -86,58 +12,37 @@ function overTheWire(value: unknown): ControlMessage {
   return readControlMessage(frame!.body)
 }
 
-function assertRefused(value: unknown, about: string): void {
+function refusal(value: unknown): KvError | undefined {
   try {
     overTheWire(value)
+    return undefined
   } catch (thrown) {
-    assert.ok(thrown instanceof KvError, `${about}: ${String(thrown)}`)
-    assert.ok(["KV_WIRE_INVALID", "KV_PLAN_IMPOSSIBLE"].includes(thrown.code), `${about}: ${thrown.message}`)
-    assert.ok(thrown.message.length < 500, `${about}: the peer's words are cut short`)
-    return
+    assert.ok(thrown instanceof KvError, String(thrown))
+    assert.equal(thrown.code, "KV_WIRE_INVALID", thrown.message)
+    assert.ok(thrown.message.length < 500, "the peer's words are cut short")
+    return thrown
   }
-  assert.fail(`${about} was let through: ${JSON.stringify(value).slice(0, 300)}`)
 }
+
+const assertRefused = (value: unknown, about: string): void =>
+  assert.ok(refusal(value) !== undefined, `${about} was let through: ${JSON.stringify(value).slice(0, 300)}`)
 
 test("every message comes out as it went in", () => {
   fc.assert(
-    fc.property(message, (sent) => assert.deepEqual(overTheWire(sent), structuredClone(sent))),
-    { numRuns: 400 },
+    fc.property(anyMessage, (sent) => assert.deepEqual(overTheWire(sent), structuredClone(sent))),
+    { numRuns: 600 },
   )
 })
-
-/** Paths to every field of a message that must be there; free text of an error and an address is optional. */
-function requiredPaths(value: unknown, path: string[] = []): string[][] {
-  if (typeof value !== "object" || value === null) return []
-  return Object.entries(value).flatMap(([name, field]) => {
-    const here = [...path, name]
-    const optional = name === "why" || name === "next" || (path.at(-1) === "address" && name !== "transport")
-    return [...(optional || Array.isArray(value) ? [] : [here]), ...requiredPaths(field, here)]
-  })
-}
-
-function withField(
-  value: unknown,
-  path: readonly string[],
-  change: (holder: Record<string, unknown>, name: string) => void,
-): unknown {
-  const copy: unknown = JSON.parse(JSON.stringify(value))
-  let holder = copy as Record<string, unknown>
-  for (const name of path.slice(0, -1)) holder = holder[name] as Record<string, unknown>
-  change(holder, path.at(-1)!)
-  return copy
-}
 
 test("a message with a field missing, or of another kind, is refused", () => {
   const wrongValues = [null, true, {}, [], [[]], -1, 0.5, 2 ** 53, 1e308, "", "x".repeat(5000)]
   fc.assert(
-    fc.property(message, fc.nat(), (sent, pick) => {
+    fc.property(anyMessage, fc.nat(), (sent, pick) => {
       const paths = requiredPaths(sent)
       const path = paths[pick % paths.length]!
       const about = path.join(".")
-      assertRefused(
-        withField(sent, path, (holder, name) => delete holder[name]),
-        `without ${about}`,
-      )
+      const without = withField(sent, path, (holder, name) => delete holder[name])
+      assertRefused(without, `without ${about}`)
       let original: unknown = sent
       for (const name of path) original = (original as Record<string, unknown>)[name]
       for (const wrong of wrongValues) {
@@ -150,8 +55,39 @@ test("a message with a field missing, or of another kind, is refused", () => {
         assertRefused(changed, `${about} = ${JSON.stringify(wrong).slice(0, 20)}`)
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 400 },
   )
+})
+
+/** A message with something else, of whatever kind, at one place. */
+const damaged: fc.Arbitrary<unknown> = fc
+  .tuple(anyMessage, fc.nat(), fc.jsonValue({ maxDepth: 3 }))
+  .map(([sent, pick, value]) => {
+    const paths = requiredPaths(sent)
+    return withField(sent, paths[pick % paths.length]!, (holder, name) => {
+      holder[name] = value
+    })
+  })
+
+test("any JSON is refused, or is a message that prints back the same", () => {
+  const anything = fc.oneof(damaged, fc.jsonValue(), anyMessage)
+  let readable = 0
+  fc.assert(
+    fc.property(anything, (value) => {
+      if (refusal(value) !== undefined) return
+      readable += 1
+      const read = overTheWire(value)
+      assert.deepEqual(overTheWire(read), read)
+      assert.equal(JSON.stringify(overTheWire(read)), JSON.stringify(read))
+    }),
+    { numRuns: 1500 },
+  )
+  assert.ok(readable > 100, `${readable} were readable`)
+})
+
+test("a number that JSON writes as -0 is 0", () => {
+  const read = readControlMessage(JSON.parse(`{"type":"released","call":-0}`))
+  assert.ok("call" in read && Object.is(read.call, 0))
 })
 
 test("a message of no kind we know, or that is no message at all, is refused", () => {
@@ -164,9 +100,8 @@ test("a message of no kind we know, or that is no message at all, is refused", (
     { type: "nonsense" },
     { type: "constructor" },
     { type: ["hello"] },
-  ]) {
+  ])
     assertRefused(value, JSON.stringify(value))
-  }
 })
 
 test("hexadecimal is exactly as long as it must be, in small letters", () => {
@@ -178,20 +113,83 @@ test("hexadecimal is exactly as long as it must be, in small letters", () => {
     "0".repeat(31),
     "0".repeat(33),
     "0".repeat(34),
-  ]) {
+  ])
     assertRefused({ type: "claim", call: 1, lease }, lease)
-  }
 })
 
-test("lists are bounded: blocks of a grant, layers and rails of a card", () => {
-  const granted = (blocks: unknown): unknown => ({ type: "granted", call: 1, tokens: 1, blocks })
-  assertRefused(granted(Array(2 ** 17 + 1).fill(0)), "2^17 + 1 blocks")
+test("every list and text is bounded", () => {
+  const granted = (blocks: unknown, epochs: unknown = [0]): unknown => ({
+    type: "granted",
+    call: 1,
+    tokens: 1,
+    blocks,
+    epochs,
+    access: "read",
+  })
+  const many = (count: number): number[] => Array(count).fill(0)
+  const { blocks, leases, note } = messageLimits
+  assert.equal(refusal(granted(many(blocks), many(blocks))), undefined)
+  assertRefused(granted(many(blocks + 1), many(blocks + 1)), "2^17 + 1 blocks")
   assertRefused(granted([2 ** 32]), "a block id of 33 bits")
   assertRefused(granted([-1]), "a negative block id")
   assertRefused(granted({ length: 3 }), "something like a list")
+  assertRefused(granted([1, 2], [1]), "an epoch too few")
+  assertRefused(granted([1], [1, 2]), "an epoch too many")
+  const lease = "00".repeat(16)
+  for (const [type, name] of [
+    ["renew", "leases"],
+    ["renewed", "ended"],
+  ] as const) {
+    assert.equal(refusal({ type, call: 1, [name]: Array(leases).fill(lease) }), undefined)
+    assertRefused({ type, call: 1, [name]: Array(leases + 1).fill(lease) }, `too many ${name}`)
+  }
+  assert.equal(refusal({ type: "notify", text: "x".repeat(note) }), undefined)
+  assertRefused({ type: "notify", text: "x".repeat(note + 1) }, "a long notification")
+  assertRefused({ type: "release", call: 1, lease, note: "x".repeat(note + 1) }, "a long note")
 })
 
 test("a refusal with a code of a newer version still comes through, with its words", () => {
   const sent = { type: "refused", call: 3, error: { code: "KV_FROM_THE_FUTURE", what: "the flux is low" } }
   assert.deepEqual(overTheWire(sent), sent)
+})
+
+const opening = { credential: "secret", nonce: "00".repeat(32), ephemeral: "00".repeat(32) }
+
+test("a peer of another handshake version is refused with the versions of both, before its fields are read", () => {
+  const strangers: [unknown, RegExp][] = [
+    [
+      { type: "hello", agentId: "old", bootId: "00".repeat(16), nonce: "00".repeat(32) },
+      /handshake 1, .* speaks 2/,
+    ],
+    [{ type: "hello", versions: [3, 4], somethingNew: true }, /handshake 3, 4, .* speaks 2/],
+    [{ type: "hello", versions: [] }, /handshake of no version, .* speaks 2/],
+    [{ type: "challenge", nonce: "00".repeat(32) }, /handshake 1, .* speaks 2/],
+    [{ type: "challenge", version: 3 }, /handshake 3, .* speaks 2/],
+  ]
+  for (const [message, words] of strangers) assert.match(refusal(message)?.what ?? "", words)
+  const both = { type: "hello", versions: [3, 2], ...opening, agentId: "new", bootId: "00".repeat(16) }
+  assert.equal(refusal(both), undefined)
+  assertRefused({ ...both, versions: Array(17).fill(2) }, "17 versions")
+})
+
+test("a name with a control character, a blank, or letters that turn the line around never gets in", () => {
+  const hello = { type: "hello", versions: [2], ...opening, bootId: "00".repeat(16) }
+  assert.equal(refusal({ ...hello, agentId: "decode-1" }), undefined)
+  for (const agentId of ["", "a b", "a\nb", "\u001b[2J", "a\u202eb", "\u0000", "ü", "a\u009b1m"]) {
+    const error = refusal({ ...hello, agentId })
+    assert.ok(error !== undefined, JSON.stringify(agentId))
+    assert.equal(error.what.includes("\u001b"), false)
+  }
+})
+
+test("a public key has one spelling, and is one that proves something", () => {
+  const message = (publicKey: string): unknown => ({
+    type: "proof",
+    publicKey,
+    proof: { mac: "00".repeat(32) },
+  })
+  assert.equal(refusal(message(`ed25519:${"B".repeat(42)}A`)), undefined)
+  for (const key of ["B".repeat(43), "ed25519:", `ed25519:${"B".repeat(43)}`, `ed25519:${"A".repeat(43)}`])
+    assertRefused(message(key), key)
+  assertRefused({ type: "proof", proof: {} }, "a proof of nothing")
 })
