@@ -40,9 +40,20 @@ test("without a path there is a refusal that lists every one, never a silent fal
     () => choosePath(paths, offer),
     (error) => {
       assert.ok(error instanceof KvError && error.code === "KV_TRANSPORT_UNAVAILABLE")
-      assert.equal(error.why, "verbs: the peer offers no verbs; shm: another host")
+      const others = "tcp: the peer offers it, and this side does not know it"
+      assert.equal(error.why, `verbs: the peer offers no verbs; shm: another host; ${others}`)
       return true
     },
   )
   assert.throws(() => choosePath([], offer), /no transport is open on this side/)
+})
+
+test("the paths that were liked better are told, for a warning; there are none when the first one was taken", () => {
+  const paths = [endpoint("shm", false, "another host"), endpoint("tcp", true, "it listens")]
+  const { passedOver } = choosePath(paths, card)
+  assert.deepEqual(
+    passedOver.map(({ transport, why }) => [transport, why]),
+    [["shm", "another host"]],
+  )
+  assert.deepEqual(choosePath([endpoint("tcp", true, "it listens")], card).passedOver, [])
 })

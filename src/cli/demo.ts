@@ -27,6 +27,7 @@ interface Flags {
   readonly port: number
   readonly blockTokens: number
   readonly paths?: string
+  readonly require?: string
   readonly rails?: number
   readonly inject?: { readonly text: string; readonly request: FaultRequest }
   readonly injectAt: "landing" | "pool"
@@ -62,6 +63,7 @@ export function demoCommand(): Command {
     )
     .option("--block-tokens <n>", "tokens of a block", wholeNumber(1, 1024), 16)
     .addOption(new Option("--paths <list>", "allowed transports, best first").env("KVFERRY_PATHS"))
+    .addOption(new Option("--require <list>", "refuse anything but these transports").env("KVFERRY_REQUIRE"))
     .option("--rails <n>", "streams between the workers", wholeNumber(1, 16))
     .addOption(
       new Option(
@@ -99,6 +101,7 @@ export function demoCommand(): Command {
           blockTokens: flags.blockTokens,
           workerArgs: [
             ...(flags.paths === undefined ? [] : ["--paths", flags.paths]),
+            ...(flags.require === undefined ? [] : ["--require", flags.require]),
             ...(flags.rails === undefined ? [] : ["--rails", String(flags.rails)]),
           ],
           ...(flags.inject === undefined ? {} : { inject: { ...flags.inject, at: flags.injectAt } }),

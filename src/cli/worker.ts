@@ -1,5 +1,7 @@
+import { resolve } from "node:path"
 import { Command, Option } from "commander"
-import { transportNames } from "../serve/transports.ts"
+import { defaultPaths, transportNames } from "../serve/transports.ts"
+import { harmless } from "../terminal/style.ts"
 import type { FaultRequest } from "../verify/faults.ts"
 import { announceReady, untilEnded } from "./lifetime.ts"
 import { bundledModel, contextHelp, faultOption, nameList, portNumber, wholeNumber } from "./options.ts"
@@ -16,6 +18,8 @@ interface Flags {
   readonly blockTokens: number
   readonly order: "head-major" | "token-major"
   readonly paths: string[]
+  readonly require?: string[]
+  readonly receipts?: string
   readonly rails: number
   readonly integrity: "none" | "full"
   readonly lease: number
@@ -57,10 +61,15 @@ export function workerCommand(): Command {
         .default("head-major"),
     )
     .addOption(
-      new Option("--paths <list>", "allowed transports, best first")
+      new Option("--paths <list>", `allowed transports, best first, of ${transportNames.join(", ")}`)
         .env("KVFERRY_PATHS")
         .argParser(nameList)
-        .default(transportNames, transportNames.join(",")),
+        .default(defaultPaths, defaultPaths.join(",")),
+    )
+    .addOption(
+      new Option("--require <list>", "refuse to start or connect over anything but these transports")
+        .env("KVFERRY_REQUIRE")
+        .argParser(nameList),
     )
     .option("--rails <n>", "streams to each peer", wholeNumber(1, 16), 1)
     .addOption(
@@ -71,6 +80,11 @@ export function workerCommand(): Command {
     .option("--lease <seconds>", "how long blocks wait for their reader", wholeNumber(1, 86_400), 60)
     .option("--timeout <seconds>", "deadline of a transfer", wholeNumber(1, 3600), 30)
     .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
+    .addOption(
+      new Option("--receipts <dir>", "folder that takes a receipt of each transfer, or off")
+        .env("KVFERRY_RECEIPTS")
+        .default(undefined, "receipts in KVFERRY_HOME, or ~/.kvferry"),
+    )
     .addOption(
       new Option(
         "--inject <fault>",
@@ -88,6 +102,8 @@ export function workerCommand(): Command {
       const { serveWorker } = await import("../serve/worker/http.ts")
       const { servedContext } = await import("../serve/served-context.ts")
       const { bearerOf, readSecret } = await import("../serve/secret.ts")
+      const { defaultReceiptFolder } = await import("../serve/home.ts")
+      const receipts = flags.receipts ?? defaultReceiptFolder()
       const secret = readSecret(flags.secretFile)
       await using worker = await openWorker({
         role: flags.role,
@@ -104,6 +120,9 @@ export function workerCommand(): Command {
         blockTokens: flags.blockTokens,
         order: flags.order,
         paths: flags.paths,
+        ...(flags.require === undefined ? {} : { required: flags.require }),
+        ...(receipts === "off" ? {} : { receipts: resolve(receipts) }),
+        warn: (text) => void process.stderr.write(`kvferry: ${harmless(text)}\n`),
         rails: flags.rails,
         integrity: flags.integrity,
         leaseMillis: flags.lease * 1000,

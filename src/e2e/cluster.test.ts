@@ -21,7 +21,7 @@ before(async () => {
     model,
     secretFile,
     port: 0,
-    workerArgs: ["--lease", "600", "--timeout", "5"],
+    workerArgs: ["--lease", "600", "--timeout", "5", "--receipts", join(folder, "receipts")],
     decodeArgs: [],
     restart: true,
     onEvent: ({ process, what }) => events.push(`${process} ${what}`),

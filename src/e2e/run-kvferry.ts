@@ -8,8 +8,8 @@ const command = fileURLToPath(new URL("../cli/main.js", import.meta.url))
 /** A command that has not ended by then is killed, and its test fails. */
 const patienceMillis = 120_000
 
-/** A home of its own: a command that makes a secret at first use leaves none in the user's. */
-const home = mkdtempSync(join(tmpdir(), "kvferry-home-"))
+/** A home of its own: a command that makes a secret at first use, or writes receipts, leaves none in the user's. */
+export const home = mkdtempSync(join(tmpdir(), "kvferry-home-"))
 process.on("exit", () => rmSync(home, { recursive: true, force: true }))
 
 /** How a run of the command line ended. */
@@ -26,7 +26,7 @@ export function startKvferry(
 ): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
   const child = spawn(process.execPath, [command, ...args], {
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
-    env: { ...process.env, NO_COLOR: "1", HOME: home, ...options.env },
+    env: { ...process.env, NO_COLOR: "1", HOME: home, KVFERRY_HOME: "", ...options.env },
   })
   child.stdin?.end(options.input)
   const timer = setTimeout(() => child.kill("SIGKILL"), patienceMillis)

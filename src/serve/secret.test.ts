@@ -31,7 +31,7 @@ async function readAt(home: string): Promise<string> {
   `
   const args = ["--input-type=module", "-e", script]
   const { stdout } = await promisify(execFile)(process.execPath, args, {
-    env: { ...process.env, HOME: home },
+    env: { ...process.env, HOME: home, KVFERRY_HOME: "" },
   })
   return stdout.trim()
 }

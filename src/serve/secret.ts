@@ -9,13 +9,13 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs"
-import { homedir } from "node:os"
 import { dirname, join } from "node:path"
 import { secretBytesMin } from "../agent/credentials.ts"
 import { KvError } from "../errors/kv-error.ts"
+import { kvferryHome } from "./home.ts"
 
 /** Where one user's processes find their common secret when nobody says otherwise. */
-export const defaultSecretFile = (): string => join(homedir(), ".kvferry", "secret")
+export const defaultSecretFile = (): string => join(kvferryHome(), "secret")
 
 /**
  * Reads the cluster's secret; the default file is made at first use, readable by its owner alone.

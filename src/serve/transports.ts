@@ -1,36 +1,99 @@
+import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
 import { KvError } from "../errors/kv-error.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import { tcp } from "../transport/tcp/tcp.ts"
-import type { Endpoint, Transport } from "../transport/transport.ts"
+import type { Endpoint, EndpointOptions, Transport } from "../transport/transport.ts"
 
-/** Every transport there is, in the order of preference. A new one is added here. */
-export const transports: readonly Transport[] = [loopback, tcp]
+/** How the allowed paths are opened. */
+export interface PathOptions extends EndpointOptions {
+  /** Paths of which nothing else may take the place: refuse to open without them (`--require`). */
+  readonly required?: readonly string[]
+}
 
-/** Their names, for help texts and the default policy. */
-export const transportNames: readonly string[] = transports.map(({ name }) => name)
+/** The paths that could be opened, and the policy with what became of the others. */
+export interface OpenedPaths {
+  /** In the order of the policy; whoever opened them closes them. */
+  readonly endpoints: readonly Endpoint[]
+  readonly policy: PathPolicy
+}
+
+/** Every transport there is, in the order of preference. A new one is added here, with what it needs to be made. */
+const catalogue: readonly { readonly name: string; readonly make: (options: PathOptions) => Transport }[] = [
+  { name: "loopback", make: () => loopback },
+  { name: "tcp", make: () => tcp },
+]
+
+/** Their names, for help texts and metrics. */
+export const transportNames: readonly string[] = catalogue.map(({ name }) => name)
+
+/** The policy of a process that names none: all but the path that never leaves a process. */
+export const defaultPaths: readonly string[] = transportNames.filter((name) => name !== "loopback")
 
 /**
- * Opens the transports that a path policy names, in its order.
- * @throws KvError KV_USAGE for an unknown name; whatever a transport answers when it cannot be opened.
+ * Opens the transports that a path policy names, in its order. One that this machine refuses is left out and
+ * remembered with the reason, unless it is required.
+ *
+ * @throws KvError KV_USAGE for an unknown name, or a required path that is not allowed; KV_TRANSPORT_UNAVAILABLE when a
+ * required path cannot be opened, or none can.
  */
-export async function openPaths(
-  paths: readonly string[],
-  options: { readonly host: string; readonly rails: number },
-): Promise<Endpoint[]> {
-  const chosen = paths.map((path) => {
-    const transport = transports.find(({ name }) => name === path)
-    if (transport !== undefined) return transport
-    throw new KvError("KV_USAGE", {
-      what: `there is no transport ${JSON.stringify(path.slice(0, 40))}`,
-      next: `--paths takes a list of: ${transportNames.join(", ")}`,
-    })
-  })
+export async function openPaths(paths: readonly string[], options: PathOptions): Promise<OpenedPaths> {
+  const allowed = [...new Set(paths)]
+  const required = options.required
+  const chosen = allowed.map((path) => ({ path, make: makerOf("--paths", path) }))
+  for (const path of required ?? []) {
+    makerOf("--require", path)
+    if (!allowed.includes(path)) throw contradiction(path, allowed)
+  }
   const endpoints: Endpoint[] = []
+  const refused: RefusedPath[] = []
   try {
-    for (const transport of chosen) endpoints.push(await transport.open(options))
+    for (const { path, make } of chosen) {
+      try {
+        endpoints.push(await make(options).open(options))
+      } catch (thrown) {
+        if (!(thrown instanceof KvError)) throw thrown
+        refused.push({ transport: path, error: thrown })
+      }
+    }
+    const missing = refused.filter(({ transport }) => required?.includes(transport) === true)
+    if (missing.length > 0 || endpoints.length === 0) throw unavailable(missing, refused)
   } catch (thrown) {
     await Promise.all(endpoints.map((endpoint) => endpoint[Symbol.asyncDispose]()))
     throw thrown
   }
-  return endpoints
+  const policy = { allowed, known: transportNames, refused, ...(required === undefined ? {} : { required }) }
+  return { endpoints, policy }
+}
+
+function makerOf(option: string, path: string): (options: PathOptions) => Transport {
+  const entry = catalogue.find(({ name }) => name === path)
+  if (entry !== undefined) return entry.make
+  throw new KvError("KV_USAGE", {
+    what: `there is no transport ${JSON.stringify(path.slice(0, 40))}`,
+    next: `${option} takes a list of: ${transportNames.join(", ")}`,
+  })
+}
+
+function contradiction(path: string, allowed: readonly string[]): KvError {
+  return new KvError("KV_USAGE", {
+    what: `--require asks for ${path}, and --paths allows ${allowed.join(", ")}`,
+    next: `add ${path} to --paths, or take it out of --require`,
+  })
+}
+
+function unavailable(missing: readonly RefusedPath[], refused: readonly RefusedPath[]): KvError {
+  const names = missing.map(({ transport }) => transport).join(", ")
+  const why = refused.map(
+    ({ transport, error }) =>
+      `${transport}: ${error.what}${error.why === undefined ? "" : ` (${error.why})`}`,
+  )
+  return new KvError("KV_TRANSPORT_UNAVAILABLE", {
+    what:
+      names === ""
+        ? "none of the allowed paths can be opened here"
+        : `${names} is required and cannot be opened here`,
+    why: why.join("; ") || "--paths allows none",
+    next: names === "" ? "allow another path with --paths" : "mend it, or start without --require",
+    cause: (missing[0] ?? refused[0])?.error,
+  })
 }

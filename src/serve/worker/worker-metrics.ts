@@ -28,6 +28,11 @@ export function workerMetrics(registry: Registry, worker: KvWorker): WorkerMetri
     "Decode steps computed since the start.",
     () => worker.engine.counters.decodeTokens,
   )
+  gauge(
+    "kvferry_receipts_lost",
+    "Receipts since the start that could not be written to their folder.",
+    () => worker.receiptsLost,
+  )
   const transports = [...transportNames]
   const bytes = registry.counter(
     { name: "kvferry_transfer_bytes_total", help: "Payload bytes of finished transfers by transport." },

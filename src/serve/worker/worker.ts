@@ -2,6 +2,8 @@ import { randomBytes } from "node:crypto"
 import { lookup } from "node:dns/promises"
 import { networkInterfaces } from "node:os"
 import { type Agent, openAgent } from "../../agent/agent.ts"
+import { reasons } from "../../agent/choose-path.ts"
+import type { Peer } from "../../agent/peer.ts"
 import { KvError, type KvErrorRecord } from "../../errors/kv-error.ts"
 import { blocksFor, type KvLayout, type KvOrder, wholeModelLayout } from "../../kv/kv-layout.ts"
 import { KvPool } from "../../memory/kv-pool.ts"
@@ -9,6 +11,7 @@ import { monotonicClock } from "../../os/clock.ts"
 import { tcpControlNetwork } from "../../os/control-net.ts"
 import { hostMemory } from "../../os/host-memory.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../../receipt/receipt.ts"
+import { ReceiptLog } from "../../records/receipt-log.ts"
 import type { Endpoint } from "../../transport/transport.ts"
 import { type FaultRequest, plantFault } from "../../verify/faults.ts"
 import type { StoredSequence } from "../../verify/fingerprint.ts"
@@ -40,6 +43,12 @@ export interface WorkerOptions {
   readonly blockTokens?: number
   readonly order?: KvOrder
   readonly paths: readonly string[]
+  /** Paths of which nothing else may take the place. */
+  readonly required?: readonly string[]
+  /** Folder that takes the receipts; none is written without one. */
+  readonly receipts?: string
+  /** Hears what its operator should know and no request fails for. */
+  readonly warn?: (text: string) => void
   readonly rails: number
   readonly integrity: IntegrityLevel
   readonly leaseMillis: number
@@ -75,6 +84,9 @@ export class TransferFailed extends KvError {
 /** Prefill calls whose leases can still be released by the call's name. */
 const callsRemembered = 4096
 
+/** Peers of whom it is remembered that their path was told. */
+const peersTold = 1024
+
 /** Contexts that the default pool holds. */
 const defaultContexts = 4
 
@@ -90,6 +102,8 @@ export class KvWorker implements AsyncDisposable {
   readonly #options: WorkerOptions
   readonly #endpoints: readonly Endpoint[]
   readonly #leaseOfCall = new Map<string, string>()
+  readonly #receipts: ReceiptLog | undefined
+  readonly #toldPeers = new Set<string>()
   /** A block that an earlier request has left, kept for the fault that needs one. */
   #staleBlock: number | undefined
 
@@ -101,6 +115,7 @@ export class KvWorker implements AsyncDisposable {
     agent: Agent,
     agentAddress: string,
     endpoints: readonly Endpoint[],
+    receipts?: ReceiptLog,
   ) {
     this.role = options.role
     this.party = party
@@ -110,6 +125,12 @@ export class KvWorker implements AsyncDisposable {
     this.agentAddress = agentAddress
     this.#options = options
     this.#endpoints = endpoints
+    this.#receipts = receipts
+  }
+
+  /** Receipts that could not be written to their folder. */
+  get receiptsLost(): number {
+    return this.#receipts?.lost ?? 0
   }
 
   get health(): WorkerHealth {
@@ -222,6 +243,7 @@ export class KvWorker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.agent[Symbol.asyncDispose]()
+    await this.#receipts?.[Symbol.asyncDispose]()
     await this.engine[Symbol.asyncDispose]()
     for (const endpoint of this.#endpoints) await endpoint[Symbol.asyncDispose]()
     this.pool[Symbol.dispose]()
@@ -251,6 +273,7 @@ export class KvWorker implements AsyncDisposable {
         next: "send the request again",
       })
     }
+    this.#tellPassedOver(peer)
     const transfer = this.agent.pull(peer, {
       requestId: request.requestId,
       trace: request.trace,
@@ -265,11 +288,21 @@ export class KvWorker implements AsyncDisposable {
         : {}),
     })
     const receipt = await transfer.receipt
+    this.#receipts?.append(receipt)
     if (receipt.state === "delivered") return receipt
     const differs = request.evidence === true && receipt.integrity.verdict === "different"
     const arrived = { ...this.#stored, blocks, tokens: request.promptTokens }
     const evidence = differs ? evidenceOf(arrived, { logits: [], drawn: [] }) : undefined
     throw new TransferFailed(receipt, receipt.error!, evidence)
+  }
+
+  /** Says once for each life of a peer that a path which the policy likes better was passed over. */
+  #tellPassedOver({ card, path }: Peer): void {
+    if (path.passedOver.length === 0 || this.#toldPeers.has(card.bootId)) return
+    if (this.#toldPeers.size >= peersTold) this.#toldPeers.clear()
+    this.#toldPeers.add(card.bootId)
+    const { transport } = path.endpoint
+    this.#options.warn?.(`${card.agentId} is reached over ${transport}, not ${reasons(path.passedOver)}`)
   }
 
   #release(blocks: Uint32Array): void {
@@ -320,8 +353,13 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     const pool = new KvPool(layout, hostMemory)
     opened.push(() => pool[Symbol.dispose]())
     await engine.open(layout, pool.spans)
-    const endpoints = await openPaths(options.paths, { host, rails: options.rails })
+    const { rails, required } = options
+    const paths = { host, rails, ...(required === undefined ? {} : { required }) }
+    const { endpoints, policy } = await openPaths(options.paths, paths)
     for (const endpoint of endpoints) opened.push(() => endpoint[Symbol.asyncDispose]())
+    const warn = options.warn ?? (() => {})
+    for (const { transport, error } of policy.refused)
+      warn(`the path ${transport} is not open: ${error.message}`)
     const bootId = randomBytes(16).toString("hex")
     const party = { pid: process.pid, agentId: `${options.role}-${bootId.slice(0, 6)}`, bootId }
     const agent = await openAgent({
@@ -343,7 +381,9 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     const { port } = await agent.listen(host, options.agentPort)
     const shown = options.advertise ?? advertised(host)
     const address = `${shown.includes(":") ? `[${shown}]` : shown}:${port}`
-    return new KvWorker(options, party, engine, pool, agent, address, endpoints)
+    const { receipts: folder } = options
+    const receipts = folder === undefined ? undefined : new ReceiptLog({ folder, party, warn })
+    return new KvWorker(options, party, engine, pool, agent, address, endpoints, receipts)
   } catch (thrown) {
     for (const close of opened.reverse()) await close()
     throw thrown
