@@ -6,6 +6,7 @@ import { benchCommand } from "./bench.ts"
 import { demoCommand } from "./demo.ts"
 import { frontendCommand } from "./frontend.ts"
 import { isAnnounced } from "./lifetime.ts"
+import { receiptsCommand } from "./receipts.ts"
 import { describeError } from "./report-error.ts"
 import { workerCommand } from "./worker.ts"
 
@@ -26,7 +27,13 @@ const program = new Command("kvferry")
   .exitOverride()
   .configureOutput({ writeOut: (text) => process.stdout.write(text) })
 
-for (const command of [demoCommand(), workerCommand(), frontendCommand(), benchCommand()]) {
+for (const command of [
+  demoCommand(),
+  workerCommand(),
+  frontendCommand(),
+  receiptsCommand(),
+  benchCommand(),
+]) {
   program.addCommand(command.exitOverride())
 }
 
