@@ -26,6 +26,8 @@ export interface GreetOptions {
   readonly credentials: Credentials
   readonly clock: Clock
   readonly timeoutMillis: number
+  /** The card that a caller shows instead, made from the listener's: one who only looks fits every model. */
+  readonly mirror?: (theirs: Card) => Card
   /** Where nonces and ephemeral keys come from, when not from the system: a simulation that must replay. */
   readonly random?: (bytes: number) => Uint8Array
   /** Told of each step of `nextHandshakeState`. */
@@ -81,9 +83,10 @@ export async function greetAsCaller(channel: MessageChannel, options: GreetOptio
   if (!provenBy(welcome.proof, expected, "listener", words))
     throw turns.fail("distrust", badProof(channel.peer, credentials))
   turns.step("welcome")
-  turns.check("misfit", () => checkCard(card, welcome.card))
+  const shown = options.mirror?.(welcome.card) ?? card
+  turns.check("misfit", () => checkCard(shown, welcome.card))
   const { session, sealOf } = openSession(shared, credentials.secret, words)
-  channel.send({ type: "present", seal: sealOf(card), card })
+  channel.send({ type: "present", seal: sealOf(shown), card: shown })
   turns.finish("fit")
   return { card: welcome.card, session, peer }
 }

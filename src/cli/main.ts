@@ -4,6 +4,7 @@ import { asKvError, KvError } from "../errors/kv-error.ts"
 import { softwareVersion } from "../serve/version.ts"
 import { benchCommand } from "./bench.ts"
 import { demoCommand } from "./demo.ts"
+import { explainCommand } from "./explain.ts"
 import { frontendCommand } from "./frontend.ts"
 import { isAnnounced } from "./lifetime.ts"
 import { receiptsCommand } from "./receipts.ts"
@@ -15,6 +16,8 @@ Examples:
   kvferry demo                        three processes, and the proof that the answers are right
   kvferry demo --prompt "Once"        the same with your own text
   kvferry demo --inject kv-swapped    damage one block and see it convicted
+  kvferry receipts --last 20          the evidence of the last transfers on this machine
+  kvferry explain HOST:PORT           each path to a worker's agent: usable or not, and why
   kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
 
 Exit codes: 0 came out right, 1 the judged thing is wrong, 2 wrong usage, 3 could not be done, 130 interrupted.`
@@ -31,6 +34,7 @@ for (const command of [
   demoCommand(),
   workerCommand(),
   frontendCommand(),
+  explainCommand(),
   receiptsCommand(),
   benchCommand(),
 ]) {

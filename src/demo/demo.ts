@@ -123,7 +123,8 @@ export async function runDemo(options: DemoOptions, output: DemoOutput): Promise
     const report = reportOf(results, options, cluster, basename(model))
     output.write(`\n${verdictLine(report, output.style)}\n`)
     output.report(report)
-    if (options.serve && !options.interrupted.aborted) await serveUntilInterrupted(cluster, options, output)
+    if (options.serve && !options.interrupted.aborted)
+      await serveUntilInterrupted(cluster, secretFile, options, output)
     return report
   } catch (thrown) {
     if (options.interrupted.aborted) output.write("\n")
@@ -333,6 +334,7 @@ function tellEvent(event: ClusterEvent, output: DemoOutput): void {
 
 async function serveUntilInterrupted(
   cluster: Cluster,
+  secretFile: string,
   options: DemoOptions,
   output: DemoOutput,
 ): Promise<void> {
@@ -344,13 +346,19 @@ async function serveUntilInterrupted(
   })
   output.write(
     `\n${output.style.strong("Serving")} until Ctrl-C: open ${url}/ in a browser, point an OpenAI client at ${url}/v1, or\n` +
-      `  curl -N ${url}/v1/chat/completions -H 'content-type: application/json' -d '${body}'\n`,
+      `  curl -N ${url}/v1/chat/completions -H 'content-type: application/json' -d '${body}'\n` +
+      `  npx kvferry explain ${cluster.process("prefill").agent} --secret-file ${shellWord(secretFile)}\n` +
+      "  npx kvferry receipts --follow\n",
   )
   if (options.interrupted.aborted) return
   await new Promise<void>((done) =>
     options.interrupted.addEventListener("abort", () => done(), { once: true }),
   )
 }
+
+/** A path as one word of a shell's command line. */
+const shellWord = (path: string): string =>
+  /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 
 function throwIfInterrupted(signal: AbortSignal): void {
   if (signal.aborted) throw new KvError("KV_CANCELLED", { what: "interrupted" })

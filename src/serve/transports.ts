@@ -1,5 +1,5 @@
 import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
-import { KvError } from "../errors/kv-error.ts"
+import { asKvError, KvError } from "../errors/kv-error.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import { tcp } from "../transport/tcp/tcp.ts"
 import type { Endpoint, EndpointOptions, Transport } from "../transport/transport.ts"
@@ -37,8 +37,21 @@ export const defaultPaths: readonly string[] = transportNames.filter((name) => n
  * required path cannot be opened, or none can.
  */
 export async function openPaths(paths: readonly string[], options: PathOptions): Promise<OpenedPaths> {
+  const opened = await tryPaths(paths, options)
+  const { refused, required } = opened.policy
+  const missing = refused.filter(({ transport }) => required?.includes(transport) === true)
+  if (missing.length === 0 && opened.endpoints.length > 0) return opened
+  await Promise.all(opened.endpoints.map((endpoint) => endpoint[Symbol.asyncDispose]()))
+  throw unavailable(missing, refused)
+}
+
+/**
+ * `openPaths` for one who only wants to know: also when a required path, or every one, is refused.
+ * @throws KvError KV_USAGE for an unknown name, or a required path that is not allowed.
+ */
+export async function tryPaths(paths: readonly string[], options: PathOptions): Promise<OpenedPaths> {
   const allowed = [...new Set(paths)]
-  const required = options.required
+  const { required } = options
   const chosen = allowed.map((path) => ({ path, make: makerOf("--paths", path) }))
   for (const path of required ?? []) {
     makerOf("--require", path)
@@ -46,20 +59,13 @@ export async function openPaths(paths: readonly string[], options: PathOptions):
   }
   const endpoints: Endpoint[] = []
   const refused: RefusedPath[] = []
-  try {
-    for (const { path, make } of chosen) {
-      try {
-        endpoints.push(await make(options).open(options))
-      } catch (thrown) {
-        if (!(thrown instanceof KvError)) throw thrown
-        refused.push({ transport: path, error: thrown })
-      }
+  for (const { path, make } of chosen) {
+    try {
+      endpoints.push(await make(options).open(options))
+    } catch (thrown) {
+      const what = `the ${path} transport failed by a mistake of ours`
+      refused.push({ transport: path, error: asKvError(thrown, "KV_INTERNAL", what) })
     }
-    const missing = refused.filter(({ transport }) => required?.includes(transport) === true)
-    if (missing.length > 0 || endpoints.length === 0) throw unavailable(missing, refused)
-  } catch (thrown) {
-    await Promise.all(endpoints.map((endpoint) => endpoint[Symbol.asyncDispose]()))
-    throw thrown
   }
   const policy = { allowed, known: transportNames, refused, ...(required === undefined ? {} : { required }) }
   return { endpoints, policy }

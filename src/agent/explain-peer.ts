@@ -1,0 +1,129 @@
+import { asKvError, type KvErrorRecord } from "../errors/kv-error.ts"
+import type { Endpoint, Session } from "../transport/transport.ts"
+import type { Party } from "../receipt/receipt.ts"
+import { type Card, cardVersion } from "../wire/card.ts"
+import type { Grant } from "../wire/grant.ts"
+import { MessageChannel } from "./channel.ts"
+import type { Clock, ControlNetwork } from "./control-network.ts"
+import { Calls } from "./calls.ts"
+import { type GreetOptions, greetAsCaller } from "./greet.ts"
+import { parsePeerAddress } from "./peer-address.ts"
+import { type PathCandidate, type PathPolicy, rankPaths } from "./rank-paths.ts"
+
+/** What an observer brings: names and credentials for the handshake, and the fabrics that it has open. */
+export interface ExplainOptions extends Pick<GreetOptions, "credentials" | "clock" | "timeoutMillis"> {
+  readonly party: Party
+  readonly endpoints: readonly Endpoint[]
+  readonly policy: PathPolicy
+  readonly network: ControlNetwork
+}
+
+/** What came of connecting over one path. */
+export type ConnectOutcome =
+  | { readonly connected: true; readonly micros: number }
+  | { readonly connected: false; readonly error: KvErrorRecord }
+
+/** A candidate; one that is usable was really connected. */
+export type ExplainedPath = PathCandidate & { readonly outcome?: ConnectOutcome }
+
+/** What a peer says of itself, and every way to it. Times in microseconds. */
+export interface Explanation {
+  readonly card: Card
+  readonly grant: Grant
+  readonly candidates: readonly ExplainedPath[]
+  /** To reach the agent, prove the secret both ways, and read its card. */
+  readonly handshakeMicros: number
+}
+
+/** A card that says nothing: the mirror's is shown in its place. */
+const nobody: Card = {
+  version: cardVersion,
+  agentId: "",
+  bootId: "",
+  pid: 0,
+  software: "",
+  model: "",
+  layout: {
+    shape: { layers: 1, kvHeads: 1, headDim: 1, elementBytes: 1 },
+    order: "head-major",
+    blockTokens: 1,
+    blocks: 1,
+    firstHead: 0,
+    heads: 1,
+  },
+  transports: [],
+}
+
+/** Time for one path to connect: all of them must fit into the listener's patience with a handshake. */
+const connectMillis = 2000
+
+/**
+ * Looks at a peer without taking part: authenticates, reads its card, judges every path, connects over each usable
+ * one, and leaves. Nothing is claimed and no byte of a cache is read, so the peer may hold another model.
+ *
+ * @throws KvError KV_USAGE, KV_PEER_UNREACHABLE, KV_PEER_UNTRUSTED, KV_PEER_REFUSED, KV_PEER_LOST, KV_DEADLINE.
+ */
+export async function explainPeer(address: string, options: ExplainOptions): Promise<Explanation> {
+  const { host, port } = parsePeerAddress(address)
+  const { clock, network, timeoutMillis } = options
+  const startedAt = clock.now()
+  const channel = new MessageChannel(await network.connect(host, port, timeoutMillis))
+  const left = Math.max(1, startedAt + timeoutMillis - clock.now())
+  const { party, credentials } = options
+  const mirror = (theirs: Card): Card => ({ ...theirs, ...party, transports: [] })
+  const { card, session } = await greetAsCaller(channel, {
+    credentials,
+    clock,
+    timeoutMillis: left,
+    card: { ...nobody, ...party },
+    mirror,
+  })
+  const handshakeMicros = Math.round((clock.now() - startedAt) * 1000)
+  try {
+    const calls = new Calls(channel, clock, card.agentId)
+    channel.listen(
+      ({ message: answer, attachment }) => void calls.take(answer, attachment),
+      (error) => calls.end(error),
+    )
+    const { message } = await calls.ask(
+      (call) => ({ type: "ask-grant", call, direction: "read" }),
+      "grant",
+      { deadline: startedAt + timeoutMillis },
+    )
+    const { grant } = message
+    const offered = grant.endpoints.map((endpoint) => endpoint.address)
+    const { candidates } = rankPaths(options.endpoints, offered, options.policy)
+    const explained: ExplainedPath[] = []
+    for (const candidate of candidates) {
+      const endpoint = options.endpoints.find(({ transport }) => transport === candidate.transport)
+      explained.push(
+        candidate.usable && endpoint !== undefined
+          ? { ...candidate, outcome: await connectOver(endpoint, grant, session, channel.peerHost, clock) }
+          : candidate,
+      )
+    }
+    return { card, grant, candidates: explained, handshakeMicros }
+  } finally {
+    channel.close()
+  }
+}
+
+/** Connects over one path and leaves again. Never rejects: what went wrong is the answer. */
+async function connectOver(
+  endpoint: Endpoint,
+  grant: Grant,
+  session: Session,
+  peerHost: string,
+  clock: Clock,
+): Promise<ConnectOutcome> {
+  const startedAt = clock.now()
+  try {
+    const remote = grant.endpoints.find(({ address }) => address.transport === endpoint.transport)!
+    const deadline = startedAt + connectMillis
+    await using _ = await endpoint.connect(session, remote.address, { deadline, peerHost, regions: remote.regions })
+    return { connected: true, micros: Math.round((clock.now() - startedAt) * 1000) }
+  } catch (thrown) {
+    const error = asKvError(thrown, "KV_INTERNAL", `${endpoint.transport} did not connect`)
+    return { connected: false, error: error.toJSON() }
+  }
+}

@@ -1,0 +1,55 @@
+import { Command, Option } from "commander"
+import { defaultPaths, transportNames } from "../serve/transports.ts"
+import { nameList, wholeNumber } from "./options.ts"
+
+interface Flags {
+  readonly paths: string[]
+  readonly require?: string[]
+  readonly secretFile?: string
+  readonly timeout: number
+  readonly json: boolean
+}
+
+const notes = `
+PEER is HOST:PORT of a worker's agent: the worker prints it when it is ready, the demo shows it, and GET /health of the
+worker's HTTP port names it. Exit code 0 when a path is chosen and connects, 3 when not.`
+
+/** `kvferry explain`: each way to a peer, whether it can be used and why, and which one is taken. */
+export function explainCommand(): Command {
+  return new Command("explain")
+    .description("Asks a worker's agent who it is, and tells for each path whether it reaches it, and why.")
+    .argument("<peer>", "HOST:PORT of the agent")
+    .addOption(
+      new Option("--paths <list>", `allowed transports, best first, of ${transportNames.join(", ")}`)
+        .env("KVFERRY_PATHS")
+        .argParser(nameList)
+        .default(defaultPaths, defaultPaths.join(",")),
+    )
+    .addOption(
+      new Option("--require <list>", "take nothing but these transports")
+        .env("KVFERRY_REQUIRE")
+        .argParser(nameList),
+    )
+    .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
+    .option("--timeout <seconds>", "patience with the handshake", wholeNumber(1, 60), 5)
+    .option("--json", "print one JSON document on standard output, and nothing else there", false)
+    .addHelpText("after", notes)
+    .action(async (peer: string, flags: Flags) => {
+      const { readSecret } = await import("../serve/secret.ts")
+      const { explain } = await import("../serve/explain.ts")
+      const { explanationLines } = await import("./explanation-text.ts")
+      const { terminalJson } = await import("../terminal/one-line.ts")
+      const { styleFor } = await import("../terminal/style.ts")
+      const report = await explain(peer, {
+        paths: flags.paths,
+        ...(flags.require === undefined ? {} : { required: flags.require }),
+        secret: readSecret(flags.secretFile),
+        timeoutMillis: flags.timeout * 1000,
+      })
+      const text = flags.json
+        ? terminalJson(report)
+        : explanationLines(report, styleFor(process.stdout)).join("\n")
+      process.stdout.write(`${text}\n`)
+      process.exitCode = report.chosen === null ? 3 : 0
+    })
+}
