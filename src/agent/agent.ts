@@ -251,6 +251,7 @@ export class Agent implements AsyncDisposable {
  */
 export async function openAgent(options: AgentOptions): Promise<Agent> {
   checkCredentials(options.credentials)
+  checkNames(options)
   const { layout, spans, hasher, clock, party, endpoints } = options
   const entropy = options.entropy ?? systemEntropy
   const layers = spans.length
@@ -288,5 +289,17 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   } catch (thrown) {
     stamps[Symbol.dispose]()
     throw thrown
+  }
+}
+
+/** What peers would not read is refused here, where somebody can mend it. */
+function checkNames({ party, software, model }: AgentOptions): void {
+  const names = { "agent's name": party.agentId, model, software }
+  for (const [what, name] of Object.entries(names)) {
+    if (/^[\x21-\x7e]{1,128}$/.test(name)) continue
+    throw new KvError("KV_USAGE", {
+      what: `the ${what} is ${JSON.stringify(name.slice(0, 40))}`,
+      why: "peers read 1 to 128 visible ASCII characters",
+    })
   }
 }

@@ -115,6 +115,8 @@ export class Callers implements AsyncDisposable {
     } catch (thrown) {
       this.#channels.delete(channel)
       if (!(thrown instanceof KvError)) throw thrown
+      // The handshake has told the caller why, but for a mistake of ours: nobody is left waiting for it either.
+      channel.close()
     }
   }
 

@@ -50,10 +50,10 @@ test("without a path there is a refusal that lists every one, never a silent fal
 
 test("the paths that were liked better are told, for a warning; there are none when the first one was taken", () => {
   const paths = [endpoint("shm", false, "another host"), endpoint("tcp", true, "it listens")]
-  const { passedOver } = choosePath(paths, card)
+  const { passedOver } = choosePath(paths, offer)
   assert.deepEqual(
     passedOver.map(({ transport, why }) => [transport, why]),
     [["shm", "another host"]],
   )
-  assert.deepEqual(choosePath([endpoint("tcp", true, "it listens")], card).passedOver, [])
+  assert.deepEqual(choosePath([endpoint("tcp", true, "it listens")], offer).passedOver, [])
 })

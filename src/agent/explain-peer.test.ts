@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KvError } from "../errors/kv-error.ts"
 import type { Endpoint } from "../transport/transport.ts"
-import { cardOf } from "./cards.test.kit.ts"
+import { cardOf, endpointOf, grantOf } from "./cards.test.kit.ts"
 import { MessageChannel } from "./channel.ts"
 import type { ControlNetwork } from "./control-network.ts"
 import { explainPeer } from "./explain-peer.ts"
@@ -13,8 +13,11 @@ const secret = new Uint8Array(32).fill(7)
 const known = ["shm", "cma", "tcp"]
 const policy = { allowed: known, known, refused: [] }
 const card = cardOf("peer", {
-  model: "a model that the observer does not have",
-  endpoints: ["cma", "tcp"].map((transport) => ({ address: { transport }, regions: [] })),
+  model: "another-model",
+  transports: ["cma", "tcp"],
+})
+const grant = grantOf({
+  endpoints: ["cma", "tcp"].map((transport) => ({ ...endpointOf, address: { transport } })),
 })
 
 /** An open fabric that reaches everybody, and connects as told. It counts what is left open. */
@@ -50,9 +53,19 @@ function listening(): {
 } {
   const clock = new FakeClock()
   const [caller, listener] = openPipe()
-  const options = { card, secret, clock, timeoutMillis: 10_000, admit: async () => {} }
-  const ended = greetAsListener(new MessageChannel(listener), options).then(
-    () => "greeted",
+  const options = { card, credentials: { secret }, clock, timeoutMillis: 10_000, admit: async () => {} }
+  const channel = new MessageChannel(listener)
+  const ended = greetAsListener(channel, options).then(
+    ({ card: shown }) =>
+      new Promise<string>((resolve) => {
+        channel.listen(
+          ({ message }) => {
+            assert.equal(message.type, "ask-grant")
+            if (message.type === "ask-grant") channel.send({ type: "grant", call: message.call, grant })
+          },
+          (error) => resolve(`${shown.agentId} left: ${error.code}`),
+        )
+      }),
     (error: KvError) => error.code,
   )
   const network = { connect: async () => caller, listen: () => Promise.reject(new Error("not here")) }
@@ -66,8 +79,8 @@ test("a peer of another model is explained: each usable path is connected and le
     Promise.reject(new KvError("KV_PEER_LOST", { what: "process 7 is gone", why: "ESRCH (3)" })),
   )
   const options = {
-    card: { agentId: "observer", bootId: "ee".repeat(16) },
-    secret,
+    party: { pid: 8, agentId: "observer", bootId: "ee".repeat(16) },
+    credentials: { secret },
     clock,
     timeoutMillis: 5000,
     endpoints: [bad.endpoint, good.endpoint],
@@ -101,15 +114,15 @@ test("a peer of another model is explained: each usable path is connected and le
   assert.deepEqual([good.open, bad.open], [0, 0], "nothing is left connected")
   await delivered()
   assert.equal(caller.closed, true)
-  assert.equal(await ended, "KV_PEER_LOST", "the listener sees a caller that left before it showed a card")
+  assert.equal(await ended, "observer left: KV_PEER_LOST")
   assert.equal(clock.waiting, 0, "no timer is left on either side")
 })
 
 test("a wrong secret and a malformed address are refused before anything is told", async () => {
   const { network, clock, ended } = listening()
   const options = {
-    card: { agentId: "observer", bootId: "ee".repeat(16) },
-    secret: new Uint8Array(32).fill(8),
+    party: { pid: 8, agentId: "observer", bootId: "ee".repeat(16) },
+    credentials: { secret: new Uint8Array(32).fill(8) },
     clock,
     timeoutMillis: 5000,
     endpoints: [],

@@ -1,11 +1,11 @@
 import { asKvError, type KvErrorRecord } from "../errors/kv-error.ts"
-import type { Endpoint, Session } from "../transport/transport.ts"
 import type { Party } from "../receipt/receipt.ts"
+import type { Endpoint, Session } from "../transport/transport.ts"
 import { type Card, cardVersion } from "../wire/card.ts"
 import type { Grant } from "../wire/grant.ts"
+import { Calls } from "./calls.ts"
 import { MessageChannel } from "./channel.ts"
 import type { Clock, ControlNetwork } from "./control-network.ts"
-import { Calls } from "./calls.ts"
 import { type GreetOptions, greetAsCaller } from "./greet.ts"
 import { parsePeerAddress } from "./peer-address.ts"
 import { type PathCandidate, type PathPolicy, rankPaths } from "./rank-paths.ts"
@@ -85,11 +85,9 @@ export async function explainPeer(address: string, options: ExplainOptions): Pro
       ({ message: answer, attachment }) => void calls.take(answer, attachment),
       (error) => calls.end(error),
     )
-    const { message } = await calls.ask(
-      (call) => ({ type: "ask-grant", call, direction: "read" }),
-      "grant",
-      { deadline: startedAt + timeoutMillis },
-    )
+    const { message } = await calls.ask((call) => ({ type: "ask-grant", call, direction: "read" }), "grant", {
+      deadline: startedAt + timeoutMillis,
+    })
     const { grant } = message
     const offered = grant.endpoints.map((endpoint) => endpoint.address)
     const { candidates } = rankPaths(options.endpoints, offered, options.policy)
@@ -120,7 +118,11 @@ async function connectOver(
   try {
     const remote = grant.endpoints.find(({ address }) => address.transport === endpoint.transport)!
     const deadline = startedAt + connectMillis
-    await using _ = await endpoint.connect(session, remote.address, { deadline, peerHost, regions: remote.regions })
+    await using _ = await endpoint.connect(session, remote.address, {
+      deadline,
+      peerHost,
+      regions: remote.regions,
+    })
     return { connected: true, micros: Math.round((clock.now() - startedAt) * 1000) }
   } catch (thrown) {
     const error = asKvError(thrown, "KV_INTERNAL", `${endpoint.transport} did not connect`)

@@ -10,6 +10,7 @@ import type { Credentials } from "./credentials.ts"
 import type { Entropy } from "./entropy.ts"
 import { type GreetOptions, greetAsCaller } from "./greet.ts"
 import { Peer } from "./peer.ts"
+import { parsePeerAddress } from "./peer-address.ts"
 import { openPolicy, type PathPolicy, type RefusedPath } from "./rank-paths.ts"
 
 /** Peers that may be called at once. */
@@ -72,7 +73,7 @@ export class Peers implements AsyncDisposable {
   }
 
   async #connect(address: string, timeoutMillis: number, onLost: () => void): Promise<Peer> {
-    const { host, port } = parseAddress(address)
+    const { host, port } = parsePeerAddress(address)
     const { card, credentials, clock, entropy, network, times, onHandshake } = this.#options
     const deadline = clock.now() + timeoutMillis
     const channel = new MessageChannel(await network.connect(host, port, timeoutMillis))
@@ -150,13 +151,3 @@ export class Peers implements AsyncDisposable {
 
 /** What says that a path does not work here, and that the next allowed one may. */
 const pathFailures = new Set(["KV_OS", "KV_PEER_UNREACHABLE", "KV_TRANSPORT_UNAVAILABLE"])
-
-/** @throws KvError KV_USAGE when it is not `host:port` or `[ipv6]:port`. */
-function parseAddress(address: string): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.%]+)\]|([^:\s]+)):(\d{1,5})$/.exec(address)
-  const port = Number(match?.[3])
-  if (match === null || port < 1 || port > 65535) {
-    throw new KvError("KV_USAGE", { what: `${JSON.stringify(address.slice(0, 100))} is not HOST:PORT` })
-  }
-  return { host: match[1] ?? match[2]!, port }
-}

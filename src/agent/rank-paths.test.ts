@@ -3,7 +3,6 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { KvError } from "../errors/kv-error.ts"
 import type { Endpoint } from "../transport/transport.ts"
-import { cardOf } from "./cards.test.kit.ts"
 import { choosePath } from "./choose-path.ts"
 import { type PathPolicy, rankPaths } from "./rank-paths.ts"
 
@@ -60,7 +59,7 @@ test("what is required does not choose another path: it says whether the choice 
   assert.equal(candidates[1]?.usable, true)
   assert.equal(candidates[1]?.why, "one host; but --require asks for shm")
   assert.throws(
-    () => choosePath([endpoint("tcp", true)], cardOf("peer", { endpoints: [] }), policy),
+    () => choosePath([endpoint("tcp", true)], { agentId: "peer", endpoints: [] }, policy),
     (error) => {
       assert.ok(error instanceof KvError && error.code === "KV_TRANSPORT_UNAVAILABLE")
       assert.equal(error.what, "peer is not reached over shm")

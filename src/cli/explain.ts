@@ -43,7 +43,7 @@ export function explainCommand(): Command {
       const report = await explain(peer, {
         paths: flags.paths,
         ...(flags.require === undefined ? {} : { required: flags.require }),
-        secret: readSecret(flags.secretFile),
+        credentials: { secret: readSecret(flags.secretFile) },
         timeoutMillis: flags.timeout * 1000,
       })
       const text = flags.json

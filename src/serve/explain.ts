@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto"
+import type { Credentials } from "../agent/credentials.ts"
 import { type ExplainedPath, explainPeer } from "../agent/explain-peer.ts"
 import { type KvLayout, layerBytes } from "../kv/kv-layout.ts"
 import { monotonicClock } from "../os/clock.ts"
@@ -9,7 +10,7 @@ import { tryPaths } from "./transports.ts"
 export interface ExplainRequest {
   readonly paths: readonly string[]
   readonly required?: readonly string[]
-  readonly secret: Uint8Array
+  readonly credentials: Credentials
   readonly timeoutMillis: number
 }
 
@@ -40,15 +41,15 @@ export interface ExplainReport {
  * @throws KvError as `explainPeer`; KV_USAGE for a policy that makes no sense.
  */
 export async function explain(address: string, request: ExplainRequest): Promise<ExplainReport> {
-  const { paths, required, secret, timeoutMillis } = request
+  const { paths, required, credentials, timeoutMillis } = request
   // A required path that cannot be opened is what is to be explained, not a reason to say nothing.
   const options = { host: "127.0.0.1", rails: 1, ...(required === undefined ? {} : { required }) }
   const { endpoints, policy } = await tryPaths(paths, options)
   try {
     const bootId = randomBytes(16).toString("hex")
     const { card, candidates, handshakeMicros } = await explainPeer(address, {
-      card: { agentId: `explain-${bootId.slice(0, 6)}`, bootId },
-      secret,
+      party: { pid: process.pid, agentId: `explain-${bootId.slice(0, 6)}`, bootId },
+      credentials,
       endpoints,
       policy,
       network: tcpControlNetwork,

@@ -120,6 +120,7 @@ test("hexadecimal is exactly as long as it must be, in small letters", () => {
 test("every list and text is bounded", () => {
   const granted = (blocks: unknown, epochs: unknown = [0]): unknown => ({
     type: "granted",
+    holdMillis: 1000,
     call: 1,
     tokens: 1,
     blocks,

@@ -1,5 +1,6 @@
 import fc from "fast-check"
 import { errorCodes, type KvErrorCode } from "../errors/codes.ts"
+import { integrityLevels } from "../receipt/receipt.ts"
 import { type Card, cardVersion } from "./card.ts"
 import type { ControlMessage } from "./control-messages.ts"
 import { type Grant, grantVersion } from "./grant.ts"
@@ -125,17 +126,28 @@ const byType: { readonly [T in ControlMessage["type"]]: fc.Arbitrary<ControlMess
   grant: fc.record({ type: type("grant"), call, grant: anyGrant }),
   claim: fc.record({ type: type("claim"), call, lease: hex(16) }),
   granted: fc
-    .tuple(call, fc.nat({ max: 2 ** 31 }), granted, direction)
-    .map(([number, tokens, table, access]) => ({
+    .tuple(call, fc.nat({ max: 2 ** 31 }), granted, direction, fc.nat({ max: 86_400_000 }))
+    .map(([number, tokens, table, access, holdMillis]) => ({
       type: "granted",
       call: number,
       tokens,
       ...table,
       access,
+      holdMillis,
     })),
   seals: fc.record({ type: type("seals"), call, lease: hex(16) }),
   sealed: fc.record({ type: type("sealed"), call, unitTokens: uint32 }),
-  landed: fc.record({ type: type("landed"), call, lease: hex(16), tokens: fc.nat({ max: 2 ** 31 }) }),
+  landed: fc.record(
+    {
+      type: type("landed"),
+      call,
+      lease: hex(16),
+      tokens: fc.nat({ max: 2 ** 31 }),
+      level: fc.constantFrom(...integrityLevels),
+      note: text(4096),
+    },
+    { requiredKeys: ["type", "call", "lease", "tokens", "level"] },
+  ),
   proven: fc.record({ type: type("proven"), call, checked: fc.nat() }),
   renew: fc.record({ type: type("renew"), call, leases }),
   renewed: fc.record({ type: type("renewed"), call, ended: leases }),
