@@ -2,227 +2,128 @@ import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { test } from "node:test"
 import { KvError } from "../errors/kv-error.ts"
-import type { Session } from "../transport/transport.ts"
 import { encodeFrame } from "../wire/control-frame.ts"
 import { type ControlMessage, noCall } from "../wire/control-messages.ts"
 import { cardOf } from "./cards.test.kit.ts"
 import { MessageChannel } from "./channel.ts"
-import { type Greeted, greetAsCaller, greetAsListener } from "./greet.ts"
-import { handshakeProof, type Transcript } from "./handshake.ts"
-import { delivered, FakeClock, openPipe, type PipeEnd } from "./in-memory.test.kit.ts"
+import type { AuthenticatedPeer, Credentials } from "./credentials.ts"
+import { assertFails, meet, type SceneOptions } from "./greet.test.kit.ts"
+import { greetAsCaller, greetAsListener } from "./greet.ts"
+import { delivered, FakeClock, openPipe } from "./in-memory.test.kit.ts"
+import { identityNamed, keysOf } from "./keys.test.kit.ts"
 
 const secret = randomBytes(32)
-const isKv = (code: string) => (error: unknown) => {
-  assert.ok(error instanceof KvError, String(error))
-  assert.equal(error.code, code, error.message)
-  return true
+const kinds: Record<AuthenticatedPeer["how"], SceneOptions> = {
+  secret: { ours: { secret }, theirs: { secret } },
+  key: { ours: keysOf("ours", "theirs"), theirs: keysOf("theirs", "ours") },
+  both: {
+    ours: { secret, ...keysOf("ours", "theirs") },
+    theirs: { secret, ...keysOf("theirs", "ours") },
+  },
 }
+const plain = kinds.secret
 
-/** The other side, as the test plays it: what it hears is kept, what it says is up to the test. */
-class Actor {
-  readonly heard: ControlMessage[] = []
-  readonly channel: MessageChannel
-  readonly end: PipeEnd
-
-  constructor(end: PipeEnd) {
-    this.end = end
-    this.channel = new MessageChannel(end)
-    this.channel.listen(
-      ({ message }) => this.heard.push(message),
-      () => {},
-    )
-  }
-
-  async say(...messages: ControlMessage[]): Promise<void> {
-    for (const message of messages) this.channel.send(message)
-    await delivered()
-  }
-
-  /** The last message of a kind. */
-  last<T extends ControlMessage["type"]>(type: T): Extract<ControlMessage, { type: T }> {
-    const found = this.heard.findLast((message) => message.type === type)
-    assert.ok(found !== undefined, `no ${type} among ${this.heard.map((message) => message.type).join(", ")}`)
-    return found as Extract<ControlMessage, { type: T }>
-  }
-
-  get kinds(): string[] {
-    return this.heard.map(({ type }) => type)
-  }
-}
-
-interface Scene {
-  readonly clock: FakeClock
-  readonly actor: Actor
-  /** The end that the tested side holds. */
-  readonly end: PipeEnd
-  readonly greeted: Promise<Greeted>
-  readonly admitted: Session[]
-}
-
-/** Starts one side of a handshake against an actor. */
-async function meet(side: "caller" | "listener", admit?: () => Promise<void>): Promise<Scene> {
-  const clock = new FakeClock()
-  const [end, other] = openPipe()
-  const actor = new Actor(other)
-  const admitted: Session[] = []
-  const options = { card: cardOf("ours"), secret, clock, timeoutMillis: 500 }
-  const channel = new MessageChannel(end)
-  const greeted =
-    side === "caller"
-      ? greetAsCaller(channel, options)
-      : greetAsListener(channel, {
-          ...options,
-          admit: async (session) => {
-            admitted.push(session)
-            await admit?.()
-          },
-        })
-  greeted.catch(() => {})
-  await delivered()
-  return { clock, actor, end, greeted, admitted }
-}
-
-const nonce = "ab".repeat(32)
-const hello: ControlMessage = { type: "hello", agentId: "theirs", bootId: "cd".repeat(16), nonce }
-
-function callerTranscript(actor: Actor): Transcript {
-  const { nonce: listenerNonce } = actor.last("challenge")
-  return { callerAgent: "theirs", callerBoot: "cd".repeat(16), callerNonce: nonce, listenerNonce }
-}
-
-function listenerTranscript(actor: Actor): Transcript {
-  const { agentId, bootId, nonce: callerNonce } = actor.last("hello")
-  return { callerAgent: agentId, callerBoot: bootId, callerNonce, listenerNonce: nonce }
-}
-
-async function assertFails({ greeted, clock, end }: Scene, code: string): Promise<void> {
-  await assert.rejects(greeted, isKv(code))
-  await delivered()
-  assert.equal(end.closed, true, "the channel is closed")
-  assert.equal(clock.waiting, 0, "no timer is left")
-}
-
-test("two agents that know one secret learn each other's cards and derive one session", async () => {
-  const clock = new FakeClock()
-  const [one, other] = openPipe()
-  const common = { secret, clock, timeoutMillis: 500 }
-  const admitted: Session[] = []
-  const admit = async (session: Session): Promise<void> => void admitted.push(session)
-  const [caller, listener] = await Promise.all([
-    greetAsCaller(new MessageChannel(one), { ...common, card: cardOf("decode") }),
-    greetAsListener(new MessageChannel(other), { ...common, card: cardOf("prefill"), admit }),
-  ])
-  assert.equal(caller.card.agentId, "prefill")
-  assert.equal(listener.card.agentId, "decode")
-  assert.deepEqual(caller.session, listener.session)
-  assert.deepEqual(admitted, [listener.session])
-  assert.equal(clock.waiting, 0)
-})
-
-test("an honest actor passes as caller and as listener: the scenes below fail for their own reasons", async () => {
-  const listening = await meet("listener")
-  await listening.actor.say(hello)
-  const proof = handshakeProof(secret, "caller", callerTranscript(listening.actor))
-  await listening.actor.say({ type: "proof", proof })
-  await listening.actor.say({ type: "present", card: cardOf("theirs") })
-  assert.equal((await listening.greeted).card.agentId, "theirs")
-  const calling = await meet("caller")
-  await calling.actor.say({ type: "challenge", nonce })
-  const ours = handshakeProof(secret, "listener", listenerTranscript(calling.actor))
-  await calling.actor.say({ type: "welcome", proof: ours, card: cardOf("theirs") })
-  assert.equal((await calling.greeted).card.agentId, "theirs")
-  assert.deepEqual(calling.actor.kinds, ["hello", "proof", "present"])
-})
-
-test("a caller without the secret is refused, admitted nowhere, and shown no card", async () => {
-  for (const wrong of [
-    handshakeProof(randomBytes(32), "caller", {
-      callerAgent: "",
-      callerBoot: "",
-      callerNonce: "",
-      listenerNonce: "",
-    }),
-    "00".repeat(32),
-  ]) {
-    const scene = await meet("listener")
-    await scene.actor.say(hello, { type: "proof", proof: wrong })
-    await assertFails(scene, "KV_PEER_UNTRUSTED")
-    assert.deepEqual(scene.admitted, [])
-    assert.deepEqual(scene.actor.kinds, ["challenge", "refused"])
+test("two agents that prove themselves learn each other's cards and derive one session", async () => {
+  for (const [how, { ours, theirs }] of Object.entries(kinds)) {
+    const clock = new FakeClock()
+    const [one, other] = openPipe()
+    const common = { clock, timeoutMillis: 500 }
+    const admitted: unknown[] = []
+    const admit = async (...who: unknown[]): Promise<void> => void admitted.push(who)
+    const [caller, listener] = await Promise.all([
+      greetAsCaller(new MessageChannel(one), { ...common, credentials: ours, card: cardOf("decode") }),
+      greetAsListener(new MessageChannel(other), {
+        ...common,
+        credentials: theirs,
+        card: cardOf("prefill"),
+        admit,
+      }),
+    ])
+    assert.deepEqual([caller.card, listener.card], [cardOf("prefill"), cardOf("decode")])
+    assert.deepEqual(caller.session, listener.session)
+    assert.deepEqual(admitted, [[listener.session, listener.peer]])
+    assert.deepEqual([caller.peer.how, listener.peer.how], [how, how])
+    assert.equal(clock.waiting, 0)
   }
 })
 
-test("a proof that was recorded in one handshake is worth nothing in the next", async () => {
-  const first = await meet("listener")
-  await first.actor.say(hello)
-  const proof = handshakeProof(secret, "caller", callerTranscript(first.actor))
-  await first.actor.say({ type: "proof", proof })
-  assert.equal(first.admitted.length, 1)
-  const second = await meet("listener")
-  await second.actor.say(hello, { type: "proof", proof })
-  await assertFails(second, "KV_PEER_UNTRUSTED")
-  assert.notEqual(first.actor.last("challenge").nonce, second.actor.last("challenge").nonce)
+test("each side knows whom it met: the key and name of its own list and what that list allows", async () => {
+  const { ours, theirs } = kinds.key
+  const scene = await meet("listener", { ours, theirs })
+  await scene.actor.say(scene.actor.hello)
+  await scene.actor.say(scene.actor.callerProof)
+  const rights = { read: true, write: false }
+  const { publicKey } = identityNamed("theirs")
+  assert.deepEqual(scene.admitted[0]?.peer, { how: "key", publicKey, name: "theirs", rights })
+  const plainScene = await meet("listener", plain)
+  await plainScene.actor.say(plainScene.actor.hello)
+  await plainScene.actor.say(plainScene.actor.callerProof)
+  assert.deepEqual(plainScene.admitted[0]?.peer, { how: "secret", rights: { read: true, write: true } })
 })
 
-test("a listener that sends our own proof back, or knows no secret, sees no card of ours", async () => {
-  const reflecting = await meet("caller")
-  await reflecting.actor.say({ type: "challenge", nonce })
-  const { proof } = reflecting.actor.last("proof")
-  await reflecting.actor.say({ type: "welcome", proof, card: cardOf("theirs") })
-  await assertFails(reflecting, "KV_PEER_UNTRUSTED")
-  const guessing = await meet("caller")
-  await guessing.actor.say(
-    { type: "challenge", nonce },
-    { type: "welcome", proof: "00".repeat(32), card: cardOf("x") },
-  )
-  await assertFails(guessing, "KV_PEER_UNTRUSTED")
-  for (const { actor } of [reflecting, guessing]) assert.deepEqual(actor.kinds, ["hello", "proof", "refused"])
+test("an honest actor passes as caller and as listener: the scenes of these tests fail for their own reasons", async () => {
+  for (const options of Object.values(kinds)) {
+    const listening = await meet("listener", options)
+    await listening.actor.say(listening.actor.hello)
+    await listening.actor.say(listening.actor.callerProof)
+    await listening.actor.say(listening.actor.present)
+    assert.equal((await listening.greeted).card.agentId, "theirs")
+    assert.deepEqual(listening.actor.kinds, ["challenge", "welcome"])
+    const calling = await meet("caller", options)
+    await calling.actor.say(calling.actor.challenge)
+    await calling.actor.say(calling.actor.welcome)
+    assert.equal((await calling.greeted).card.agentId, "theirs")
+    assert.deepEqual(calling.actor.kinds, ["hello", "proof", "present"])
+  }
 })
 
 const outOfTurn: ControlMessage[] = [
-  { type: "challenge", nonce },
-  { type: "proof", proof: "00".repeat(32) },
-  { type: "present", card: cardOf("theirs") },
+  { type: "proof", proof: { mac: "00".repeat(32) } },
+  { type: "present", seal: "00".repeat(32), card: cardOf("theirs") },
   { type: "claim", call: 1, lease: "00".repeat(16) },
+  { type: "ask-grant", call: 1, direction: "read" },
+  { type: "notify", text: "let me in" },
   { type: "released", call: 1 },
 ]
 
 test("a message out of turn ends the handshake, on either side and at every turn", async () => {
   for (const message of outOfTurn) {
-    if (message.type !== "challenge") {
-      const calling = await meet("caller")
-      await calling.actor.say(message)
-      await assertFails(calling, "KV_WIRE_INVALID")
-    }
-    const listening = await meet("listener")
+    const calling = await meet("caller", plain)
+    await calling.actor.say(message)
+    await assertFails(calling, "KV_WIRE_INVALID")
+    const listening = await meet("listener", plain)
     await listening.actor.say(message)
     await assertFails(listening, "KV_WIRE_INVALID")
     if (message.type === "proof") continue
-    const later = await meet("listener")
-    await later.actor.say(hello, message)
+    const later = await meet("listener", plain)
+    await later.actor.say(later.actor.hello, message)
     await assertFails(later, "KV_WIRE_INVALID")
     assert.deepEqual(later.admitted, [])
+    assert.deepEqual(later.actor.kinds, ["challenge", "refused"])
   }
 })
 
 test("a refusal of the peer is passed on with its code and words", async () => {
-  const scene = await meet("caller")
+  const scene = await meet("caller", plain)
   const error = { code: "KV_LIMIT", what: "this agent serves 256 peers already" } as const
   await scene.actor.say({ type: "refused", call: noCall, error })
+  assert.match((await assertFails(scene, "KV_LIMIT")).what, /serves 256 peers/)
+})
+
+test("a refusal counts before the end of the channel that comes with it", async () => {
+  const scene = await meet("caller", plain)
+  const error = { code: "KV_LIMIT", what: "too many" } as const
+  scene.actor.channel.send({ type: "refused", call: noCall, error })
+  scene.actor.channel.close()
   await assertFails(scene, "KV_LIMIT")
-  await assert.rejects(scene.greeted, /serves 256 peers/)
 })
 
 test("silence ends the handshake at its deadline, at every turn and not before", async () => {
-  const scripts: ["caller" | "listener", ControlMessage[]][] = [
-    ["caller", []],
-    ["caller", [{ type: "challenge", nonce }]],
-    ["listener", []],
-    ["listener", [hello]],
-  ]
-  for (const [side, said] of scripts) {
-    const scene = await meet(side)
-    await scene.actor.say(...said)
+  const turns = ["caller", "caller+", "listener", "listener+"] as const
+  for (const turn of turns) {
+    const scene = await meet(turn.startsWith("caller") ? "caller" : "listener", plain)
+    if (turn === "caller+") await scene.actor.say(scene.actor.challenge)
+    if (turn === "listener+") await scene.actor.say(scene.actor.hello)
     scene.clock.advance(499)
     await delivered()
     assert.equal(scene.end.closed, false)
@@ -232,8 +133,8 @@ test("silence ends the handshake at its deadline, at every turn and not before",
 })
 
 test("bytes that drip in one by one do not move the deadline", async () => {
-  const scene = await meet("listener")
-  for (const byte of encodeFrame({ body: hello }).subarray(0, 40)) {
+  const scene = await meet("listener", plain)
+  for (const byte of encodeFrame({ body: scene.actor.hello }).subarray(0, 40)) {
     scene.actor.end.send(Uint8Array.of(byte))
     scene.clock.advance(12)
     await delivered()
@@ -243,9 +144,34 @@ test("bytes that drip in one by one do not move the deadline", async () => {
   await assertFails(scene, "KV_DEADLINE")
 })
 
+test("a deadline or a loss while the fabrics let the session in ends the handshake there", async () => {
+  for (const how of ["expire", "lose"] as const) {
+    let finish = (): void => {}
+    const admit = (): Promise<void> => new Promise((resolve) => (finish = resolve))
+    const scene = await meet("listener", { ...plain, admit })
+    await scene.actor.say(scene.actor.hello)
+    await scene.actor.say(scene.actor.callerProof)
+    if (how === "expire") scene.clock.advance(500)
+    else scene.actor.end.close()
+    await delivered()
+    finish()
+    await assertFails(scene, how === "expire" ? "KV_DEADLINE" : "KV_PEER_LOST")
+    assert.equal(scene.actor.kinds.includes("welcome"), false)
+  }
+})
+
+test("a session that cannot be let in is refused, and the peer is told", async () => {
+  const admit = (): Promise<void> => Promise.reject(new KvError("KV_LIMIT", { what: "no room" }))
+  const scene = await meet("listener", { ...plain, admit })
+  await scene.actor.say(scene.actor.hello)
+  await scene.actor.say(scene.actor.callerProof)
+  await assertFails(scene, "KV_LIMIT")
+  assert.equal(scene.actor.last("refused").error.what, "no room")
+})
+
 test("a peer that leaves in mid-handshake is an error at once", async () => {
   for (const side of ["caller", "listener"] as const) {
-    const scene = await meet(side)
+    const scene = await meet(side, plain)
     scene.actor.end.close()
     await assertFails(scene, "KV_PEER_LOST")
   }
@@ -253,46 +179,69 @@ test("a peer that leaves in mid-handshake is an error at once", async () => {
 
 test("a flood of early messages is cut off, however long the listener is busy", async () => {
   let finish = (): void => {}
-  const scene = await meet(
-    "listener",
-    () =>
-      new Promise((resolve) => {
-        finish = resolve
-      }),
-  )
-  await scene.actor.say(hello)
-  const proof = handshakeProof(secret, "caller", callerTranscript(scene.actor))
-  await scene.actor.say({ type: "proof", proof })
+  const admit = (): Promise<void> => new Promise((resolve) => (finish = resolve))
+  const scene = await meet("listener", { ...plain, admit })
+  await scene.actor.say(scene.actor.hello)
+  await scene.actor.say(scene.actor.callerProof)
   await scene.actor.say(...Array.from({ length: 64 }, (): ControlMessage => ({ type: "released", call: 1 })))
   assert.equal(scene.end.closed, false)
   await scene.actor.say({ type: "released", call: 1 })
   assert.equal(scene.end.closed, true)
   finish()
-  await assert.rejects(scene.greeted, (error) => error instanceof KvError)
+  await assertFails(scene, "KV_LIMIT")
 })
 
 test("bytes that are no message end the handshake, and an attachment is none before the proof", async () => {
-  for (const bytes of [
-    Buffer.from("GET / HTTP/1.1\r\n\r\n"),
-    encodeFrame({ body: hello, attachment: new Uint8Array(1) }),
-  ]) {
-    const scene = await meet("listener")
+  const attachment = encodeFrame({ body: { type: "notify", text: "" }, attachment: new Uint8Array(1) })
+  for (const [bytes, code] of [
+    [Buffer.from("GET / HTTP/1.1\r\n\r\n"), "KV_WIRE_INVALID"],
+    [attachment, "KV_LIMIT"],
+  ] as const) {
+    const scene = await meet("listener", plain)
     scene.actor.end.send(bytes)
     await delivered()
-    await assert.rejects(
-      scene.greeted,
-      (error) => error instanceof KvError && ["KV_WIRE_INVALID", "KV_LIMIT"].includes(error.code),
-    )
-    assert.equal(scene.end.closed, true)
+    await assertFails(scene, code)
   }
 })
 
-test("a card that does not fit ends the handshake, and the peer is told the rule", async () => {
-  const calling = await meet("caller")
-  await calling.actor.say({ type: "challenge", nonce })
-  const proof = handshakeProof(secret, "listener", listenerTranscript(calling.actor))
-  await calling.actor.say({ type: "welcome", proof, card: cardOf("theirs", { model: "two" }) })
+test("a card that does not fit ends the handshake on either side, and the peer is told the rule", async () => {
+  const card = cardOf("ours", { model: "two" })
+  const calling = await meet("caller", { ...plain, card })
+  await calling.actor.say(calling.actor.challenge)
+  await calling.actor.say(calling.actor.welcome)
   await assertFails(calling, "KV_PEER_REFUSED")
   assert.match(calling.actor.last("refused").error.why ?? "", /rule "model"/)
   assert.equal(calling.actor.kinds.includes("present"), false)
+  const listening = await meet("listener", { ...plain, card })
+  await listening.actor.say(listening.actor.hello)
+  await listening.actor.say(listening.actor.callerProof)
+  await listening.actor.say(listening.actor.present)
+  await assertFails(listening, "KV_PEER_REFUSED")
+})
+
+test("a replay is exact when nonces and keys come from a seed", async () => {
+  const sessions = await Promise.all(
+    [1, 1, 2].map(async (seed) => {
+      const random = (bytes: number): Uint8Array => new Uint8Array(bytes).fill(seed)
+      const [one, other] = openPipe()
+      const common = { clock: new FakeClock(), timeoutMillis: 500, credentials: plain.ours, random }
+      const admit = async (): Promise<void> => {}
+      const listening = greetAsListener(new MessageChannel(other), { ...common, card: cardOf("b"), admit })
+      const { session } = await greetAsCaller(new MessageChannel(one), { ...common, card: cardOf("a") })
+      await listening
+      return session.id
+    }),
+  )
+  assert.equal(sessions[0], sessions[1])
+  assert.notEqual(sessions[0], sessions[2])
+})
+
+test("credentials that make no sense are refused before a byte is said", async () => {
+  const { identity, trust } = keysOf("ours", "theirs")
+  const none: Credentials[] = [{}, { identity: identity! }, { trust: trust! }, { secret: randomBytes(15) }]
+  for (const ours of none) {
+    const scene = await meet("caller", { ours, theirs: plain.theirs })
+    await assert.rejects(scene.greeted, (error) => error instanceof KvError && error.code === "KV_USAGE")
+    assert.deepEqual(scene.actor.kinds, [])
+  }
 })
