@@ -1,5 +1,5 @@
 import { KvError } from "../errors/kv-error.ts"
-import type { Peer } from "./peer.ts"
+import type { SourcePeer } from "./source-peer.ts"
 
 /** What the owner of the blocks granted with a claim. */
 export interface GrantedLease {
@@ -20,14 +20,14 @@ export interface GrantedLease {
  * The promise holds until `validUntil` as this side can know it; a read that ends later has failed, whatever it read.
  */
 export class HeldLease implements AsyncDisposable {
-  readonly peer: Peer
+  readonly peer: SourcePeer
   readonly granted: GrantedLease
   #validUntil: number
   #ended: KvError | undefined
   readonly #now: () => number
 
   /** @param askedAt when the claim was sent: the owner's time began after it. */
-  constructor(peer: Peer, granted: GrantedLease, askedAt: number, now: () => number) {
+  constructor(peer: SourcePeer, granted: GrantedLease, askedAt: number, now: () => number) {
     this.peer = peer
     this.granted = granted
     this.#validUntil = askedAt + granted.holdMillis

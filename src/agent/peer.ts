@@ -9,6 +9,7 @@ import type { MessageChannel } from "./channel.ts"
 import type { ChosenPath } from "./choose-path.ts"
 import type { Clock } from "./control-network.ts"
 import { type GrantedLease, HeldLease } from "./held-lease.ts"
+import type { SourcePeer } from "./source-peer.ts"
 
 /** What a connected peer is made of. */
 export interface PeerParts {
@@ -31,7 +32,7 @@ export interface PeerParts {
 const renewalsMax = 4096
 
 /** A peer that we called: its card, its grant, the channel to it, and the connection that moves bytes. */
-export class Peer implements AsyncDisposable {
+export class Peer implements SourcePeer, AsyncDisposable {
   readonly card: Card
   readonly path: ChosenPath
   readonly connection: Connection

@@ -6,8 +6,8 @@ import type { PreparedMove } from "../transport/transport.ts"
 import type { StoredSequence } from "../verify/fingerprint.ts"
 import type { HeldLease } from "./held-lease.ts"
 import { type LocalCache, sequenceOf } from "./local-cache.ts"
-import type { Peer } from "./peer.ts"
 import { checkSameHeads, needsHashes, proveEpochs, proveHashes } from "./proof.ts"
+import type { SourcePeer } from "./source-peer.ts"
 import { StampCheck } from "./stamps.ts"
 import { Ticket, type TicketFacts, type TicketOptions, type TicketRun } from "./ticket.ts"
 
@@ -128,7 +128,7 @@ export class PreparedRead implements AsyncDisposable {
 /** What a receipt says of any read under a lease. */
 export function readFacts(
   cache: LocalCache,
-  peer: Peer,
+  peer: SourcePeer,
   level: IntegrityLevel,
   mode: "copy" | "attach",
 ): Omit<TicketFacts, "id"> {
