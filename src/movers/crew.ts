@@ -60,6 +60,8 @@ export interface CopyJob extends AsyncDisposable {
    * in `why`), KV_LIMIT, KV_USAGE (posted while under way), KV_TRANSPORT_UNAVAILABLE (a thread died).
    */
   post(options: { readonly deadline: number; readonly signal?: AbortSignal }): Promise<CopyDone>
+  /** Stops a post that is under way, which then rejects with KV_CANCELLED. Does nothing when none is. */
+  stop(): void
 }
 
 /** What a finished copy did. */

@@ -23,6 +23,14 @@ export class ThreadFailure {
   }
 }
 
+/** A job in the ring. */
+export interface Posting {
+  /** Resolves when every chunk was done; rejects when no thread touches the job any more. */
+  readonly ended: Promise<void>
+  /** Ends it early, unless it has ended: call it only before that. */
+  stop(): void
+}
+
 interface Posted {
   readonly position: number
   resolve(): void
@@ -56,8 +64,8 @@ export class PostedJobs {
     this.#died = died
   }
 
-  /** Resolves when every chunk of a job was done; rejects when no thread touches it any more. */
-  post(job: Omit<RingJob, "deadlineMillis">, { deadline, signal }: PostEnds): Promise<void> {
+  /** Puts a job into the ring. @throws KvError KV_LIMIT. */
+  post(job: Omit<RingJob, "deadlineMillis">, { deadline, signal }: PostEnds): Posting {
     this.check()
     const position = this.#ring.tail & (postedJobsMax - 1)
     if (this.#jobs.has(position)) {
@@ -66,10 +74,10 @@ export class PostedJobs {
         next: "wait for some of them, or post fewer at a time",
       })
     }
-    return new Promise((resolve, reject) => {
-      const stop = (reason: StopReason): void => {
-        if (this.#ring.withdraw(position, reason)) this.#ended(position)
-      }
+    const stop = (reason: StopReason): void => {
+      if (this.#ring.withdraw(position, reason)) this.#ended(position)
+    }
+    const ended = new Promise<void>((resolve, reject) => {
       const onAbort = (): void => stop(stopReason.cancelled)
       signal?.addEventListener("abort", onAbort, { once: true })
       const left = Math.max(0, Math.ceil(deadline - performance.now()))
@@ -83,6 +91,7 @@ export class PostedJobs {
       if (this.#jobs.size === 1) this.#hold(true)
       this.#ring.publish({ ...job, deadlineMillis: toSharedMillis(deadline) })
     })
+    return { ended, stop: () => stop(stopReason.cancelled) }
   }
 
   /** Settles the jobs that threads have finished. */

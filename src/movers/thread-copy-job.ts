@@ -17,7 +17,7 @@ export class ThreadCopyJob implements CopyJob {
   readonly #copy: CopyBlock
   readonly #chunks: number
   readonly #spans: SpanCache | undefined
-  #running: Promise<unknown> | undefined
+  #running: { readonly done: Promise<unknown>; stop(): void } | undefined
   #disposed = false
 
   /** @param inline what the calling thread looks at memory through, when it does the copy itself. */
@@ -51,10 +51,14 @@ export class ThreadCopyJob implements CopyJob {
     }
   }
 
+  stop(): void {
+    this.#running?.stop()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return
     this.#disposed = true
-    await this.#running?.catch(() => {})
+    await this.#running?.done.catch(() => {})
     this.#memory.give(this.#block)
   }
 
@@ -72,7 +76,8 @@ export class ThreadCopyJob implements CopyJob {
   #runThere(options: PostEnds): Promise<CopyDone> {
     const { segment, block } = this.#block
     const job = { kind: jobKind.copy, chunks: this.#chunks, segment, block }
-    const running = this.#posted.post(job, options).then(
+    const posting = this.#posted.post(job, options)
+    const done = posting.ended.then(
       () => {
         this.#running = undefined
         return this.#done()
@@ -82,8 +87,8 @@ export class ThreadCopyJob implements CopyJob {
         throw thrown instanceof ThreadFailure ? remoteFailure(thrown, this.#runs) : thrown
       },
     )
-    this.#running = running
-    return running
+    this.#running = { done, stop: posting.stop }
+    return done
   }
 
   #done(): CopyDone {

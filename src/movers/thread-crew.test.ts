@@ -2,7 +2,12 @@ import assert from "node:assert/strict"
 import { after, test } from "node:test"
 import { xxh64 } from "@node-rs/xxhash"
 import fc from "fast-check"
+import { wholeModelLayout } from "../kv/kv-layout.ts"
+import { KvPool } from "../memory/kv-pool.ts"
+import { hostMemory } from "../os/host-memory.ts"
+import { fingerprintBlocks } from "../verify/fingerprint.ts"
 import type { CopyRuns } from "./crew.ts"
+import { postedJobsMax } from "./job-ring.ts"
 import { CopyRig, type Run, scattered, soon } from "./runs.test.kit.ts"
 import { openCrew } from "./thread-crew.ts"
 
@@ -40,7 +45,7 @@ for (const [who, workers] of [
   ["all copies on the threads", threadsOnly],
 ] as const) {
   for (const [name, runs] of Object.entries(shapes)) {
-    test(`${who}: ${name} arrive, and nothing beside them`, async () => {
+    test(`${who}: ${name}: all bytes arrive, and none beside them`, async () => {
       using rig = new CopyRig(24 * mib)
       await using job = workers.prepareCopy(rig.runs(runs))
       for (let post = 0; post < 2; post++) {
@@ -138,8 +143,51 @@ test("a busy main thread does not stall a copy", async () => {
   const posted = job.post({ deadline: soon() })
   const last = 24 * mib - 1
   const [from, to] = [rig.source.view(last, 1), rig.target.view(last, 1)]
+  assert.notEqual(to[0], from[0])
   const end = performance.now() + 5000
   while (to[0] !== from[0] && performance.now() < end);
   assert.equal(to[0], from[0], "the last byte came while the main thread was in a loop")
   await posted
+})
+
+test("hashes made by the threads are those made here, in either order, in any units, all or some", async () => {
+  const orders = fc.constantFrom("head-major" as const, "token-major" as const)
+  await fc.assert(
+    fc.asyncProperty(
+      orders,
+      fc.integer({ min: 1, max: 200 }),
+      fc.constantFrom(8, 16),
+      async (order, tokens, unitTokens) => {
+        const shape = { layers: 3, kvHeads: 4, headDim: 64, elementBytes: 4 }
+        const layout = wholeModelLayout(shape, { blocks: 20, blockTokens: 16, order })
+        using pool = new KvPool(layout, hostMemory)
+        for (const [layer, span] of pool.spans.entries()) {
+          span.view(0, span.byteLength).forEach((_, i, bytes) => {
+            bytes[i] = (i * 31 + layer * 7) % 251
+          })
+        }
+        const blocks = Uint32Array.from({ length: Math.ceil(tokens / 16) }, (_, i) => (i * 7 + 3) % 20)
+        const sequence = { layout, spans: pool.spans, blocks, tokens }
+        const all = fingerprintBlocks(sequence, unitTokens)
+        assert.deepEqual(await threadsOnly.hash(sequence, unitTokens), all)
+        const some = Uint32Array.from(all.keys()).filter((i) => i % 3 === 1)
+        const chosen = some.length === 0 ? new BigUint64Array(0) : BigUint64Array.from(some, (i) => all[i]!)
+        assert.deepEqual(await threadsOnly.hash(sequence, unitTokens, some), chosen)
+        assert.deepEqual(await crew.hash(sequence, unitTokens), all)
+      },
+    ),
+    { numRuns: 20 },
+  )
+})
+
+test("more copies than the ring holds are refused, and the others are unharmed", async () => {
+  using rig = new CopyRig(mib)
+  await using large = await openCrew({ threads: 1, inlineBytesMax: 0 })
+  const jobs = Array.from({ length: postedJobsMax + 1 }, () => large.prepareCopy(rig.runs([[0, 0, 8]])))
+  const posted = await Promise.allSettled(jobs.map((job) => job.post({ deadline: soon() })))
+  const refused = posted.filter((result) => result.status === "rejected")
+  assert.equal(refused.length, 1)
+  assert.equal((refused[0]!.reason as { code: string }).code, "KV_LIMIT")
+  rig.assertCopied([[0, 0, 8]])
+  await Promise.all(jobs.map((job) => job[Symbol.asyncDispose]()))
 })

@@ -96,7 +96,7 @@ class ThreadCrew implements Crew {
       await this.#posted.post(
         { kind: jobKind.hash, chunks, ...block },
         { deadline: Number.POSITIVE_INFINITY },
-      )
+      ).ended
       return new HashBlock(block.views, block.block, this.#spans).hashes()
     } finally {
       this.#memory.give(block)
