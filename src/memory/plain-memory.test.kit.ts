@@ -1,8 +1,10 @@
-import type { HostMapping, HostMemory, SharedSpan } from "./host-memory.ts"
+import type { HostMapping, HostMemory, PageGrant, SharedSpan } from "./host-memory.ts"
 
 /** A mapping in ordinary JavaScript memory: for tests that make hundreds of pools and hand out no address. */
 export class PlainMapping implements HostMapping {
   readonly fd = -1
+  readonly pages: PageGrant = { kind: "small", hugeBytes: 0, why: "ordinary JavaScript memory" }
+  readonly placement = "ordinary JavaScript memory"
   readonly byteLength: number
   readonly name: string
   closed = 0
@@ -28,6 +30,8 @@ export class PlainMapping implements HostMapping {
   share(): SharedSpan {
     throw new Error("plain memory has no address")
   }
+
+  populate(): void {}
 
   [Symbol.dispose](): void {
     this.closed += 1

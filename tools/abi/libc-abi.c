@@ -2,11 +2,11 @@
  * cc -o /tmp/libc-abi tools/abi/libc-abi.c && /tmp/libc-abi
  * A test compiles and compares it where a compiler is present. */
 #define _GNU_SOURCE
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/memfd.h>
+#include <linux/mempolicy.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -16,6 +16,17 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
+/* Newer than some headers. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8
+#endif
 
 #define FIELD(s, m) printf("  \"%s.%s\": %zu,\n", #s, #m, offsetof(struct s, m))
 #define SIZE(s) printf("  \"sizeof.%s\": %zu,\n", #s, sizeof(struct s))
@@ -41,6 +52,15 @@ int main(void) {
   CONSTANT(EINTR); CONSTANT(EAGAIN); CONSTANT(ENOMEM); CONSTANT(EFAULT); CONSTANT(EINPROGRESS); CONSTANT(EADDRINUSE);
   CONSTANT(ECONNREFUSED); CONSTANT(ECONNRESET); CONSTANT(EPIPE); CONSTANT(ETIMEDOUT);
   CONSTANT(ESRCH); CONSTANT(EPERM);
+  /* Shared memory between processes: files that are passed, seals, pages, nodes. */
+  SIZE(cmsghdr); FIELD(cmsghdr, cmsg_len); FIELD(cmsghdr, cmsg_level); FIELD(cmsghdr, cmsg_type);
+  SIZE(sockaddr_un); FIELD(sockaddr_un, sun_family); FIELD(sockaddr_un, sun_path);
+  SIZE(ucred); FIELD(ucred, pid); FIELD(ucred, uid); FIELD(ucred, gid);
+  CONSTANT(AF_UNIX); CONSTANT(SO_PEERCRED); CONSTANT(SCM_RIGHTS); CONSTANT(MSG_CMSG_CLOEXEC); CONSTANT(MSG_CTRUNC);
+  CONSTANT(MFD_NOEXEC_SEAL); CONSTANT(MFD_HUGETLB); CONSTANT(MFD_HUGE_2MB); CONSTANT(MADV_POPULATE_READ);
+  CONSTANT(F_ADD_SEALS); CONSTANT(F_GET_SEALS); CONSTANT(F_SEAL_SEAL); CONSTANT(F_SEAL_SHRINK); CONSTANT(F_SEAL_GROW);
+  CONSTANT(F_SEAL_WRITE); CONSTANT(F_SEAL_FUTURE_WRITE); CONSTANT(MPOL_BIND);
+  CONSTANT(EINVAL); CONSTANT(EMFILE); CONSTANT(ETOOMANYREFS);
   printf("  \"sizeof.pointer\": %zu\n}\n", sizeof(void *));
   return 0;
 }

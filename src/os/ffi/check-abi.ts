@@ -15,6 +15,8 @@ const structs = {
     msg_flags: "int",
   },
   pollfd: { fd: "int", events: "short", revents: "short" },
+  cmsghdr: { cmsg_len: "size_t", cmsg_level: "int", cmsg_type: "int" },
+  ucred: { pid: "int", uid: "uint32_t", gid: "uint32_t" },
 } as const
 
 let checked = false

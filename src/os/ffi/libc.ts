@@ -50,6 +50,11 @@ const table = {
   process_vm_readv: { result: "isize", parameters: ["i32", "ptr", "usize", "ptr", "usize", "usize"] },
   // ssize_t process_vm_writev(the same)
   process_vm_writev: { result: "isize", parameters: ["i32", "ptr", "usize", "ptr", "usize", "usize"] },
+  // Shared memory between processes. Both take variable arguments in C; all of ours are integers, which travel alike.
+  // int fcntl(int fd, int cmd, ...)
+  fcntl: { result: "i32", parameters: ["i32", "i32", "i64"] },
+  // long syscall(long number, ...)
+  syscall: { result: "isize", parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"] },
 } as const satisfies SymbolTable
 
 /** The C library that this process already runs on: glibc's name first, then musl's. */

@@ -1,8 +1,8 @@
-import { createHmac, timingSafeEqual } from "node:crypto"
+import { sameProof, sessionProof } from "../session-proof.ts"
 
 /** What a caller sends to prove that it knows the session's key: bound to this stream by the listener's nonce. */
 export function streamProof(key: Uint8Array, session: string, nonce: Uint8Array): Uint8Array {
-  return createHmac("sha256", key).update("kvferry stream 1\n").update(session).update(nonce).digest()
+  return sessionProof(key, "stream 1", session, nonce)
 }
 
 /** Compares a received proof in constant time. */
@@ -12,5 +12,5 @@ export function provesSession(
   session: string,
   nonce: Uint8Array,
 ): boolean {
-  return timingSafeEqual(proof, streamProof(key, session, nonce))
+  return sameProof(proof, streamProof(key, session, nonce))
 }
