@@ -65,6 +65,7 @@ async function openRig(
   const connection = await b.connect(session, JSON.parse(JSON.stringify(a.address)), {
     deadline: soon(),
     peerHost: "127.0.0.1",
+    regions: remote,
   })
   return {
     a,

@@ -28,6 +28,7 @@ export async function borrow(name: string, session: Session, deadline: Deadline)
   let filesFd: number | undefined
   try {
     const frames = new Awaited(socket, deadline)
+    socket.send({ kind: "call" })
     const greeting = await frames.next("greeting")
     const nonce = randomBytes(nonceBytes)
     const proof = sessionProof(session.key, "shm borrower 1", session.id, greeting.nonce, nonce)

@@ -38,7 +38,9 @@ export interface Handed {
 }
 
 export type Frame =
-  /** lender: the first word. */
+  /** borrower: the first word on its first socket. */
+  | { readonly kind: "call" }
+  /** lender: answers a call. */
   | { readonly kind: "greeting"; readonly nonce: Uint8Array }
   /** borrower: proves that it knows the session's key. */
   | {
@@ -74,6 +76,7 @@ interface Form {
 
 /** A kind's number on the socket is its place here. */
 const forms: readonly Form[] = [
+  { kind: "call", fixed: 0, item: 0 },
   { kind: "greeting", fixed: nonceBytes, item: 0 },
   { kind: "hello", fixed: sessionBytes + nonceBytes + proofBytes, item: 0 },
   { kind: "admitted", fixed: proofBytes + tokenBytes, item: 0 },

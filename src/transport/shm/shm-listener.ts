@@ -38,7 +38,7 @@ export class ShmListener implements AsyncDisposable {
   private constructor(server: Server, owner: ListenerOwner) {
     this.#server = server
     this.#owner = owner
-    server.on("connection", (socket: Socket) => this.#greet(LocalSocket.accepted(socket)))
+    server.on("connection", (socket: Socket) => this.#receive(LocalSocket.accepted(socket)))
   }
 
   /** @throws KvError KV_OS, KV_PORT_IN_USE. */
@@ -67,37 +67,38 @@ export class ShmListener implements AsyncDisposable {
     })
   }
 
-  #greet(socket: LocalSocket): void {
+  #receive(socket: LocalSocket): void {
     if (this.#strangers.size >= strangersMax) return socket.close("too many callers are unproven")
     this.#strangers.add(socket)
-    const nonce = randomBytes(nonceBytes)
-    const timer = setTimeout(
-      () => socket.close("the caller did not prove itself in time"),
-      authenticationMillis,
-    )
+    const timer = setTimeout(() => socket.close("the caller did not prove itself in time"), authenticationMillis)
+    let nonce: Uint8Array | undefined
+    const known = (): void => {
+      this.#strangers.delete(socket)
+      clearTimeout(timer)
+    }
     socket.listener = {
       frame: (frame) => {
-        this.#strangers.delete(socket)
-        clearTimeout(timer)
+        if (frame.kind === "call" && nonce === undefined) {
+          nonce = randomBytes(nonceBytes)
+          socket.send({ kind: "greeting", nonce })
+          return
+        }
+        known()
         this.#judge(socket, nonce, frame)
       },
-      closed: () => {
-        this.#strangers.delete(socket)
-        clearTimeout(timer)
-      },
+      closed: known,
     }
-    socket.send({ kind: "greeting", nonce })
   }
 
-  /** The first frame of a caller decides what becomes of it. */
-  #judge(socket: LocalSocket, nonce: Uint8Array, frame: Frame): void {
-    if (frame.kind === "join") {
+  /** What a caller says first decides what becomes of it. */
+  #judge(socket: LocalSocket, nonce: Uint8Array | undefined, frame: Frame): void {
+    if (frame.kind === "join" && nonce === undefined) {
       const token = Buffer.from(frame.token).toString("hex")
       const lender = this.#waiting.get(token)
       this.#waiting.delete(token)
       if (lender === undefined) socket.close("nobody waits for this token")
       else lender.join(socket)
-    } else if (frame.kind === "hello") {
+    } else if (frame.kind === "hello" && nonce !== undefined) {
       const admitted = this.#owner.sessions.get(frame.session)
       const right =
         admitted !== undefined &&

@@ -3,8 +3,8 @@ import { KvError } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import type { CopyDone, CopyJob, Crew } from "../../movers/crew.ts"
 import { checkMove } from "../check-move.ts"
+import { type CopyOfMove, copyOfMove } from "../copy-runs.ts"
 import type { Moved, MoveRequest, PostOptions, PreparedMove, RegionDescriptor } from "../transport.ts"
-import { composeMove } from "./copy-runs.ts"
 import { type RemoteRegion, type RemoteRegions, rejected } from "./remote-regions.ts"
 
 /** Our own regions, and a number that changes whenever one is taken away. */
@@ -33,10 +33,9 @@ export class ShmMove implements PreparedMove {
   readonly #wanted: readonly RegionDescriptor[]
   #remote: readonly RemoteRegion[] | undefined
   #job: CopyJob | undefined
-  #unitOf: Uint32Array | undefined
+  #inOrder: CopyOfMove["inOrder"] | undefined
   #removals: number
   #closings = 0
-  #stop = new AbortController()
   /** Why the post under way shall end. */
   #reason: KvError | undefined
   /** Why this move can never be posted again. */
@@ -98,15 +97,26 @@ export class ShmMove implements PreparedMove {
     await this.retire(new KvError("KV_USAGE", { what: "a move was posted after it had been disposed of" }))
   }
 
+  /** Turns the plan's offsets into addresses of both sides' mappings. */
   #compose(regions: readonly RemoteRegion[]): void {
     const { local, crew } = this.#host
+    const request = this.#request
     // Before the lookups: what is closed after this is noticed by the number.
     this.#closings = this.#host.closings()
-    const remote = new Map(regions.map((region) => [region.region, region]))
-    const { runs, unitOf } = composeMove(this.#request, local.spans, remote)
+    const mappings = new Map(regions.map((region) => [region.region, mappingFor(region, request.direction)]))
+    // Again, as time may have passed, and with the lengths of the mappings: a descriptor's is the caller's word.
+    const remote = request.remote.map((descriptor) => ({
+      ...descriptor,
+      length: Math.min(descriptor.length, mappings.get(descriptor.region)?.byteLength ?? 0),
+    }))
+    checkMove({ ...request, remote }, local.spans)
+    const copy = copyOfMove(request, local.spans, (region) => {
+      const mapping = mappings.get(region)!
+      return mapping.addressOf(0, mapping.byteLength)
+    })
     this.#removals = local.removals
-    this.#unitOf = unitOf
-    if (runs.count > 0) this.#job = crew.prepareCopy(runs)
+    this.#inOrder = copy.inOrder
+    if (copy.runs.count > 0) this.#job = crew.prepareCopy(copy.runs)
     this.#remote = regions
   }
 
@@ -133,7 +143,7 @@ export class ShmMove implements PreparedMove {
         : (): void => this.#interrupt(new KvError("KV_CANCELLED", { what: "the transfer was cancelled" }))
     if (cancel !== undefined) signal!.addEventListener("abort", cancel)
     try {
-      const done = await job.post({ deadline: options.deadline, signal: this.#stop.signal })
+      const done = await job.post({ deadline: options.deadline })
       // What was read under a key that died meanwhile may be anybody's bytes: it does not count.
       const late = this.#reason ?? this.#unusable()
       if (late !== undefined) throw late
@@ -143,7 +153,6 @@ export class ShmMove implements PreparedMove {
     } finally {
       this.#busy = false
       this.#reason = undefined
-      if (this.#stop.signal.aborted) this.#stop = new AbortController()
       if (cancel !== undefined) signal!.removeEventListener("abort", cancel)
     }
   }
@@ -151,7 +160,7 @@ export class ShmMove implements PreparedMove {
   #interrupt(reason: KvError): void {
     if (!this.#busy || this.#reason !== undefined) return
     this.#reason = reason
-    this.#stop.abort()
+    this.#job?.stop()
   }
 
   #refusal(options: PostOptions): KvError | undefined {
@@ -207,12 +216,17 @@ export class ShmMove implements PreparedMove {
       rails: done.bytesByThread.map((bytes, rail) => ({ rail, bytes })),
       retries: 0,
     }
-    if (hashes === undefined) return moved
-    if (this.#unitOf === undefined) return { ...moved, hashes: done.hashes }
-    const inOrder = new BigUint64Array(hashes.count)
-    for (let i = 0; i < hashes.count; i++) inOrder[this.#unitOf[i]!] = done.hashes[i]!
-    return { ...moved, hashes: inOrder }
+    return hashes === undefined ? moved : { ...moved, hashes: this.#inOrder!(done.hashes) }
   }
+}
+
+function mappingFor(region: RemoteRegion, direction: MoveRequest["direction"]): MemorySpan {
+  const mapping = region[direction]
+  if (mapping !== undefined) return mapping
+  throw new KvError("KV_PEER_UNTRUSTED", {
+    what: `the peer did not grant a ${direction} of region ${region.region}`,
+    why: "it offers that region for the other direction only",
+  })
 }
 
 /** The regions that a column names, each once, with what belongs to it. */
