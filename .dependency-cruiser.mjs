@@ -37,7 +37,7 @@ export default {
       name: "transports-are-strangers",
       comment: "What two fabrics share moves up to transport/.",
       severity: "error",
-      from: { path: "^src/transport/([^/]+)/" },
+      from: { path: "^src/transport/([^/]+)/", pathNot: tests },
       to: { path: "^src/transport/[^/]+/", pathNot: "^src/transport/$1/" },
     },
     {

@@ -1,0 +1,77 @@
+import type { Transport } from "../../transport/transport.ts"
+import type { Links } from "../links.ts"
+import type { SimProcess } from "../process.ts"
+import type { World } from "../world.ts"
+import { SimEndpoint } from "./endpoint.ts"
+
+/**
+ * Whose work a transfer is, and so what stops it.
+ *
+ * - `mapped`: the reader's own thread copies from mapped pages. It stands still while the reader is paused, and goes on
+ *   when the source is paused or dead. A mapping cannot be taken back.
+ * - `nic`: hardware moves the bytes, whether the processes run or not.
+ * - `stream`: threads of both processes move the bytes.
+ */
+export type FabricKind = "mapped" | "nic" | "stream"
+
+/**
+ * Lies that a broken fabric tells, to see the oracles catch them.
+ *
+ * - `stops-late`: a move rejects, and writes on.
+ * - `dismisses-late`: a session's end is reported, and its moves go on.
+ * - `forgets-boots`: a connection is to an address, whoever lives there.
+ * - `asks-nobody`: whoever names a session gets in, with every right.
+ */
+export type FabricLie = "stops-late" | "dismisses-late" | "forgets-boots" | "asks-nobody"
+
+export interface FabricTraits {
+  readonly name: string
+  readonly kind: FabricKind
+  readonly lies?: readonly FabricLie[]
+}
+
+/** One fabric of a simulated world: what joins the endpoints that its processes open. */
+export class SimFabric {
+  readonly world: World
+  readonly links: Links
+  readonly name: string
+  readonly kind: FabricKind
+  /** Open endpoints by their tokens. */
+  readonly endpoints = new Map<string, SimEndpoint>()
+  readonly #lies: ReadonlySet<FabricLie>
+  #nextToken = 1
+
+  constructor(world: World, links: Links, traits: FabricTraits) {
+    this.world = world
+    this.links = links
+    this.name = traits.name
+    this.kind = traits.kind
+    this.#lies = new Set(traits.lies)
+  }
+
+  lies(lie: FabricLie): boolean {
+    return this.#lies.has(lie)
+  }
+
+  /** The fabric as one process sees it. */
+  of(process: SimProcess): Transport {
+    return {
+      name: this.name,
+      open: (options) => {
+        const token = `${process.name}/${this.#nextToken++}`
+        const endpoint = new SimEndpoint(this, process, options.rails, token)
+        this.endpoints.set(endpoint.token, endpoint)
+        process.onDeath(() => this.endpoints.delete(endpoint.token))
+        return Promise.resolve(endpoint)
+      },
+    }
+  }
+
+  /** The endpoint that lives now where `endpoint` lived. */
+  successorOf(endpoint: SimEndpoint): SimEndpoint | undefined {
+    for (const other of this.endpoints.values()) {
+      if (other.process.slot === endpoint.process.slot && other !== endpoint) return other
+    }
+    return undefined
+  }
+}
