@@ -8,6 +8,9 @@ interface Guard {
   readonly why: string
 }
 
+/** A mapping is backed up to here: pages that nobody ever touches cost nothing, as on a real machine. */
+const backedBytesMax = 2 ** 16
+
 /** Memory of a simulated process: real bytes, no address. What a fabric writes is held against its guards. */
 export class SimMapping implements HostMapping {
   readonly fd = -1
@@ -22,7 +25,7 @@ export class SimMapping implements HostMapping {
     this.process = process
     this.byteLength = byteLength
     this.name = name
-    this.#bytes = new Uint8Array(byteLength)
+    this.#bytes = new Uint8Array(Math.min(byteLength, backedBytesMax))
   }
 
   addressOf(): number {
@@ -34,7 +37,7 @@ export class SimMapping implements HostMapping {
   }
 
   view(offset: number, length: number): Uint8Array<ArrayBuffer> {
-    if (!(offset >= 0 && length >= 0 && offset + length <= this.byteLength)) {
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.#bytes.byteLength)) {
       throw new RangeError(`${length} bytes at ${offset} of ${this.byteLength}`)
     }
     return this.#bytes.subarray(offset, offset + length)

@@ -1,10 +1,11 @@
-import { randomBytes } from "node:crypto"
-import { type Agent, openAgent } from "../agent/agent.ts"
+import { type Agent, type AgentTimes, type OnStep, openAgent } from "../agent/agent.ts"
+import type { Entropy } from "../agent/entropy.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
 import { KvPool } from "../memory/kv-pool.ts"
 import type { IntegrityLevel } from "../receipt/receipt.ts"
 import type { Endpoint, Transport } from "../transport/transport.ts"
-import { SimMemory } from "./memory.ts"
+import { plainHasher } from "../verify/hasher.ts"
+import { type SimMapping, SimMemory } from "./memory.ts"
 import type { SimNetwork } from "./network.ts"
 import { SimProcess } from "./process.ts"
 import type { World } from "./world.ts"
@@ -17,6 +18,7 @@ export interface NodeTraits {
   readonly layout: KvLayout
   readonly secret: Uint8Array
   readonly integrity: IntegrityLevel
+  readonly times: Partial<AgentTimes>
   /** The transports of its policy, best first. */
   readonly paths: readonly string[]
 }
@@ -24,8 +26,9 @@ export interface NodeTraits {
 /** One life of an agent: its process, its memory, its fabrics. */
 export interface Life {
   readonly process: SimProcess
-  readonly memory: SimMemory
   readonly pool: KvPool
+  /** The pool's regions, as memory that can be guarded. */
+  readonly layers: readonly SimMapping[]
   readonly endpoints: readonly Endpoint[]
   readonly agent: Agent
   /** Set once a fabric of this life has lied about bytes: from then on only hashes can tell. */
@@ -38,6 +41,7 @@ export class SimNode {
   readonly #world: World
   readonly #network: SimNetwork
   readonly #transports: (process: SimProcess, onLie: () => void) => readonly Transport[]
+  readonly #onStep: OnStep
   #lives = 0
   #process: SimProcess | undefined
   #life: Life | undefined
@@ -47,11 +51,13 @@ export class SimNode {
     network: SimNetwork,
     traits: NodeTraits,
     transports: (process: SimProcess, onLie: () => void) => readonly Transport[],
+    onStep: OnStep,
   ) {
     this.#world = world
     this.#network = network
     this.traits = traits
     this.#transports = transports
+    this.#onStep = onStep
   }
 
   get address(): string {
@@ -85,7 +91,8 @@ export class SimNode {
   }
 
   async #open(process: SimProcess): Promise<void> {
-    const { name, host, port, layout, secret, integrity, paths } = this.traits
+    const { name, host, port, layout, secret, integrity, paths, times } = this.traits
+    const entropy = this.#entropy()
     let lied = false
     const onLie = (): void => {
       lied = true
@@ -95,27 +102,42 @@ export class SimNode {
     const byName = new Map(this.#transports(process, onLie).map((transport) => [transport.name, transport]))
     const endpoints = await Promise.all(paths.map((path) => byName.get(path)!.open({ host, rails: 1 })))
     const agent = await openAgent({
-      party: { pid: this.#lives, agentId: name, bootId: randomBytes(16).toString("hex") },
+      party: { pid: this.#lives, agentId: name, bootId: Buffer.from(entropy.bytes(16)).toString("hex") },
       software: "sim",
       model: "one",
-      secret,
+      credentials: { secret },
       layout,
       spans: pool.spans,
+      epochs: pool.epochs,
       endpoints,
       network: this.#network.of(process),
       clock: process.clock,
+      memory,
+      hasher: plainHasher,
       integrity,
+      offers: { read: true, write: true },
+      times,
+      entropy,
+      onStep: this.#onStep,
     })
     await agent.listen(host, port)
     this.#life = {
       process,
-      memory,
       pool,
+      layers: memory.mappings.filter(({ name: mapped }) => mapped.includes("/layer-")),
       endpoints,
       agent,
       get lied() {
         return lied
       },
+    }
+  }
+
+  #entropy(): Entropy {
+    const random = this.#world.random.crypto
+    return {
+      bytes: (count) => Uint8Array.from({ length: count }, () => random.below(256)),
+      below: (below) => random.below(below),
     }
   }
 }

@@ -36,6 +36,8 @@ interface Lent {
 
 /** How long after its deadline a ticket may end: fabrics take a while to stop. */
 const graceMillis = 10
+/** Longest that a claimed lease may outlast its offer: requests end, and their leases with them. */
+const heldMillisMost = 5000
 /** How long target blocks lie still after the end of their ticket, watched, before they are given back. */
 const watchMillis = { least: 1, most: 40 } as const
 
@@ -97,7 +99,7 @@ export class Requests {
         if (ended) this.#world.broken("P4", process.name, `the lease of ${name} ended twice`)
         ended = true
         const lasted = this.#world.now - began - (process.pausedMillis - paused)
-        if (lasted > leaseMillis + graceMillis) {
+        if (lasted > leaseMillis + heldMillisMost) {
           this.#world.broken(
             "P7",
             process.name,
@@ -106,8 +108,8 @@ export class Requests {
         }
         this.#world.note(process.name, `lease of ${name} ends: ${why}`)
         // The next owner has no patience.
-        scribble({ ...pool, blocks }, this.#newFilling(`the next owner of the blocks of ${name}`))
         pool.allocator.release(blocks)
+        scribble({ ...pool, blocks }, this.#newFilling(`the next owner of the blocks of ${name}`))
       },
     })
     this.#world.note(
@@ -165,7 +167,7 @@ export class Requests {
       trace: "",
       lease: lent.lease,
       tokens,
-      blocks,
+      into: blocks,
       integrity,
       timeoutMillis,
     })
@@ -228,11 +230,11 @@ export class Requests {
 
   /** Nothing may be written into the blocks of a ticket that has ended. */
   #watchBlocks(name: string, life: Life, blocks: Uint32Array): void {
-    const { pool, memory, process } = life
+    const { pool, process } = life
     const filling = this.#newFilling(`${process.name} after the end of ${name}`)
     scribble({ ...pool, blocks }, filling)
     const { block } = kvStrides(pool.layout)
-    const guards = memory.mappings.flatMap((mapping) =>
+    const guards = life.layers.flatMap((mapping) =>
       [...blocks].map((id) => mapping.guard(id * block, block, `the ticket of ${name} had ended`)),
     )
     process.later(this.#world.random.workload.millis(watchMillis.least, watchMillis.most), () => {

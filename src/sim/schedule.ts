@@ -1,5 +1,5 @@
 import { type KvOrder, wholeModelLayout } from "../kv/kv-layout.ts"
-import type { IntegrityLevel } from "../receipt/receipt.ts"
+import { integrityLevels } from "../receipt/receipt.ts"
 import { drawn, isLie, type TransportFaultKind } from "../transport/fault/fault-plan.ts"
 import { withFaults } from "../transport/fault/with-faults.ts"
 import type { Transport } from "../transport/transport.ts"
@@ -12,7 +12,6 @@ import { SimNode } from "./node.ts"
 import type { SimProcess } from "./process.ts"
 import type { Violation } from "./promise-broken.ts"
 import { Requests, type RequestTraits } from "./requests.ts"
-import { seedCrypto } from "./seeded-crypto.ts"
 import { World } from "./world.ts"
 
 /** What a caller may choose of a schedule; everything else is the seed's. */
@@ -48,7 +47,7 @@ const bounds = {
   leaseMillis: [20, 2000],
   timeoutMillis: [5, 1500],
   /** Time in which everything must have ended by itself, once everything works. */
-  restMillis: 40_000,
+  restMillis: 6000,
   actionsMax: 400_000,
 } as const
 
@@ -57,7 +56,6 @@ const honestFaults: readonly TransportFaultKind[] = ["delay", "reorder", "drop",
 /** Plays one schedule from beginning to end. Two runs of one seed are the same to the last line. */
 export async function playSchedule(options: ScheduleOptions): Promise<ScheduleResult> {
   const world = new World(options.seed)
-  const restoreCrypto = seedCrypto(world.random.crypto)
   const uncaught = (reason: unknown): void =>
     world.broken(
       "alive",
@@ -81,7 +79,6 @@ export async function playSchedule(options: ScheduleOptions): Promise<ScheduleRe
     }
   } finally {
     process.off("unhandledRejection", uncaught)
-    restoreCrypto()
   }
 }
 
@@ -167,6 +164,7 @@ class Play {
       layout,
       secret,
       integrity: "full" as const,
+      times: { holdMillis: 600, holdMillisMax: 10_000, handshakeMillis: 500, grantMillis: 2500 },
       paths,
     }
     const kinds = this.#options.transportFaults ?? honestFaults
@@ -181,7 +179,7 @@ class Play {
           },
         })
       })
-    return new SimNode(world, this.#network, traits, transports)
+    return new SimNode(world, this.#network, traits, transports, {})
   }
 
   #planRequests(): void {
@@ -202,7 +200,7 @@ class Play {
       source,
       target,
       tokens: random.between(1, 12),
-      integrity: random.pick<IntegrityLevel>(["none", "full"]),
+      integrity: random.pick(integrityLevels),
       leaseMillis: random.millis(...bounds.leaseMillis),
       timeoutMillis,
       carryMillis: random.millis(0.1, 20),
@@ -260,7 +258,7 @@ class Play {
   /** Closes everything, and looks for what was left behind. */
   async #close(): Promise<number> {
     const { timeline } = this.#world
-    let actions = await timeline.run(this.#world.now + 6000, bounds.actionsMax)
+    let actions = await timeline.run(this.#world.now + 1500, bounds.actionsMax)
     for (const node of this.#nodes) checkAtRest(this.#world, node)
     for (const { life } of this.#nodes) {
       life?.process.deliver(() => {
