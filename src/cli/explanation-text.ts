@@ -34,7 +34,7 @@ export function explanationLines(report: ExplainReport, style: Style): string[] 
     "",
     choiceLine(report, style),
     `integrity: ${integrityLevels.join(", ")}; whoever reads chooses for each transfer (kvferry worker --integrity)`,
-    "grants: this side may read what the peer lends it, and write nothing; where a path cannot enforce that, its why says so",
+    "grants: a caller may read, and write nothing; where a path cannot enforce a grant, its why says so",
   ]
 }
 

@@ -19,8 +19,8 @@ export interface ReceiptLogOptions {
 const waitingMax = 16_384
 /** A receipt waits at most this long before it is on its way to the file. */
 const flushMillis = 200
-/** So many are written without waiting for the time to pass. */
-const flushCount = 1024
+/** So many are written without waiting for the time to pass, and at most so many at once: a line costs some µs. */
+const batchMax = 256
 
 /** A file is made anew when somebody removed it, and is never one that a link points to. */
 const appendFlags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW
@@ -62,7 +62,7 @@ export class ReceiptLog implements AsyncDisposable {
       return this.#lose(1, `${waitingMax} of them wait already: the folder's disk is slow`)
     }
     this.#waiting.push(receipt)
-    if (this.#waiting.length >= flushCount) void this.flush()
+    if (this.#waiting.length >= batchMax) void this.flush()
     // Unreferenced: at the end of the process the exit handler writes what is left.
     else this.#timer ??= setTimeout(() => void this.flush(), flushMillis).unref()
   }
@@ -109,13 +109,14 @@ export class ReceiptLog implements AsyncDisposable {
     }
   }
 
-  /** Lines of the receipts that wait, at most a quarter of a file. */
+  /** Lines of the receipts that wait: some of them, and at most a quarter of a file. */
   #take(): { readonly text: string; readonly count: number } {
     const lines: string[] = []
     let characters = 0
     for (const receipt of this.#waiting) {
       const line = `${JSON.stringify(receipt)}\n`
       if (lines.length > 0 && characters + line.length > this.#limits.fileBytes / 4) break
+      if (lines.length >= batchMax) break
       characters += line.length
       lines.push(line)
     }
