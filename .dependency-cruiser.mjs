@@ -30,7 +30,10 @@ export default {
       name: "state-does-not-know-its-entries",
       comment: "What is below an entry can be used without it.",
       severity: "error",
-      from: { path: "^src/(memory|agent|verify|transport|os|engine|metrics|records|terminal)/", pathNot: tests },
+      from: {
+        path: "^src/(memory|agent|verify|transport|os|engine|metrics|records|terminal)/",
+        pathNot: tests,
+      },
       to: { path: entries },
     },
     {
