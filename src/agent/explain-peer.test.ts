@@ -118,6 +118,29 @@ test("a peer of another model is explained: each usable path is connected and le
   assert.equal(clock.waiting, 0, "no timer is left on either side")
 })
 
+test("a path that does not work here leaves its place to the next one, as it does for an agent", async () => {
+  const { network, clock } = listening()
+  const error = new KvError("KV_OS", { what: "cannot be mapped", why: "mmap answered ENOMEM (12)" })
+  const options = {
+    party: { pid: 8, agentId: "observer", bootId: "ee".repeat(16) },
+    credentials: { secret },
+    clock,
+    timeoutMillis: 5000,
+    endpoints: [fabric("cma", () => Promise.reject(error)).endpoint, fabric("tcp", async () => {}).endpoint],
+    policy,
+    network,
+  }
+  const { candidates } = await explainPeer("host:7000", options)
+  assert.deepEqual(
+    candidates.map(({ transport, usable, chosen, why }) => [transport, usable, chosen, why]),
+    [
+      ["shm", false, false, "not open on this side"],
+      ["cma", false, false, "it did not connect: cannot be mapped (mmap answered ENOMEM (12))"],
+      ["tcp", true, true, "one host"],
+    ],
+  )
+})
+
 test("a wrong secret and a malformed address are refused before anything is told", async () => {
   const { network, clock, ended } = listening()
   const options = {

@@ -1,4 +1,4 @@
-import { asKvError, type KvErrorRecord } from "../errors/kv-error.ts"
+import { asKvError, KvError, type KvErrorRecord } from "../errors/kv-error.ts"
 import type { Party } from "../receipt/receipt.ts"
 import type { Endpoint, Session } from "../transport/transport.ts"
 import { type Card, cardVersion } from "../wire/card.ts"
@@ -8,7 +8,13 @@ import { MessageChannel } from "./channel.ts"
 import type { Clock, ControlNetwork } from "./control-network.ts"
 import { type GreetOptions, greetAsCaller } from "./greet.ts"
 import { parsePeerAddress } from "./peer-address.ts"
-import { type PathCandidate, type PathPolicy, rankPaths } from "./rank-paths.ts"
+import {
+  isPathFailure,
+  type PathCandidate,
+  type PathPolicy,
+  type RefusedPath,
+  rankPaths,
+} from "./rank-paths.ts"
 
 /** What an observer brings: names and credentials for the handshake, and the fabrics that it has open. */
 export interface ExplainOptions extends Pick<GreetOptions, "credentials" | "clock" | "timeoutMillis"> {
@@ -23,7 +29,7 @@ export type ConnectOutcome =
   | { readonly connected: true; readonly micros: number }
   | { readonly connected: false; readonly error: KvErrorRecord }
 
-/** A candidate; one that is usable was really connected. */
+/** A candidate; over one that reaches the peer it was really tried to connect. */
 export type ExplainedPath = PathCandidate & { readonly outcome?: ConnectOutcome }
 
 /** What a peer says of itself, and every way to it. Times in microseconds. */
@@ -90,20 +96,33 @@ export async function explainPeer(address: string, options: ExplainOptions): Pro
     })
     const { grant } = message
     const offered = grant.endpoints.map((endpoint) => endpoint.address)
-    const { candidates } = rankPaths(options.endpoints, offered, options.policy)
-    const explained: ExplainedPath[] = []
-    for (const candidate of candidates) {
-      const endpoint = options.endpoints.find(({ transport }) => transport === candidate.transport)
-      explained.push(
-        candidate.usable && endpoint !== undefined
-          ? { ...candidate, outcome: await connectOver(endpoint, grant, session, channel.peerHost, clock) }
-          : candidate,
-      )
+    const reached = rankPaths(options.endpoints, offered, options.policy).candidates
+    const outcomes = new Map<string, ConnectOutcome>()
+    for (const { transport, usable } of reached) {
+      const endpoint = options.endpoints.find((open) => open.transport === transport)
+      if (!usable || endpoint === undefined) continue
+      outcomes.set(transport, await connectOver(endpoint, grant, session, channel.peerHost, clock))
     }
+    // As an agent does: one that did not connect leaves its place to the next.
+    const policy = { ...options.policy, failed: failuresOf(outcomes) }
+    const { candidates } = rankPaths(options.endpoints, offered, policy)
+    const explained = candidates.map((candidate): ExplainedPath => {
+      const outcome = outcomes.get(candidate.transport)
+      return outcome === undefined ? candidate : { ...candidate, outcome }
+    })
     return { card, grant, candidates: explained, handshakeMicros }
   } finally {
     channel.close()
   }
+}
+
+/** The paths that do not work here, with their errors. */
+function failuresOf(outcomes: ReadonlyMap<string, ConnectOutcome>): RefusedPath[] {
+  return [...outcomes].flatMap(([transport, outcome]) =>
+    outcome.connected || !isPathFailure(outcome.error.code)
+      ? []
+      : [{ transport, error: new KvError(outcome.error.code, outcome.error) }],
+  )
 }
 
 /** Connects over one path and leaves again. Never rejects: what went wrong is the answer. */

@@ -71,6 +71,20 @@ test("what is required does not choose another path: it says whether the choice 
   assert.equal(rankPaths([endpoint("tcp", true)], offer("tcp"), met).chosen?.endpoint.transport, "tcp")
 })
 
+test("a path that was tried and did not connect leaves its place to the next, with its error", () => {
+  const gone = new KvError("KV_PEER_UNREACHABLE", { what: "nobody answers", why: "ECONNREFUSED (111)" })
+  const endpoints = [endpoint("cma", true), endpoint("tcp", true)]
+  const policy = { allowed: ["cma", "tcp"], known, refused: [], failed: [{ transport: "cma", error: gone }] }
+  const { candidates, chosen } = rankPaths(endpoints, offer("cma", "tcp"), policy)
+  assert.equal(chosen?.endpoint.transport, "tcp")
+  assert.deepEqual(
+    [candidates[0]?.usable, candidates[0]?.why],
+    [false, "it did not connect: nobody answers (ECONNREFUSED (111))"],
+  )
+  const required = rankPaths(endpoints, offer("cma", "tcp"), { ...policy, required: ["cma"] })
+  assert.equal(required.chosen, undefined)
+})
+
 test("whatever is open and offered: at most one choice, it is the first usable one, and nothing is left out", () => {
   const names = fc.uniqueArray(fc.constantFrom(...known), { maxLength: 4 })
   const sides = fc.record({

@@ -1,7 +1,8 @@
+import type { KvErrorCode } from "../errors/codes.ts"
 import type { KvError } from "../errors/kv-error.ts"
 import type { Endpoint, EndpointAddress } from "../transport/transport.ts"
 
-/** A fabric that the policy allows and this machine could not open. */
+/** A path that the policy allows, and the error that stands against it. */
 export interface RefusedPath {
   readonly transport: string
   readonly error: KvError
@@ -14,6 +15,8 @@ export interface PathPolicy {
   /** Every transport of this version, for telling what the policy leaves out. */
   readonly known: readonly string[]
   readonly refused: readonly RefusedPath[]
+  /** Paths to this peer that were tried and did not connect: they are not tried again. */
+  readonly failed?: readonly RefusedPath[]
   /** Nothing but these may be used (`--require`); anything that is allowed when left out. */
   readonly required?: readonly string[]
 }
@@ -78,21 +81,38 @@ export function openPolicy(endpoints: readonly Endpoint[]): PathPolicy {
   return { allowed: names, known: names, refused: [] }
 }
 
+/** Errors of connecting that say: this path does not work here, the next allowed one may. */
+const pathFailures: ReadonlySet<KvErrorCode> = new Set([
+  "KV_OS",
+  "KV_PEER_UNREACHABLE",
+  "KV_TRANSPORT_UNAVAILABLE",
+])
+
+/** Whether the next allowed path may be taken after this error of connecting. Any other is the connection's end. */
+export const isPathFailure = (code: KvErrorCode): boolean => pathFailures.has(code)
+
 /** What is to be said of a path that the policy allows. */
 function judge(
   transport: string,
   endpoint: Endpoint | undefined,
   address: EndpointAddress | undefined,
-  { refused }: PathPolicy,
+  { refused, failed }: PathPolicy,
 ): { readonly usable: boolean; readonly why: string } {
   if (endpoint === undefined) {
-    const error = refused.find((path) => path.transport === transport)?.error
-    const why =
-      error === undefined ? "" : `: ${error.what}${error.why === undefined ? "" : ` (${error.why})`}`
-    return { usable: false, why: `not open on this side${why}` }
+    return { usable: false, why: `not open on this side${told(transport, refused)}` }
   }
   if (address === undefined) return { usable: false, why: `the peer offers no ${transport}` }
+  if (failed?.some((path) => path.transport === transport) === true) {
+    return { usable: false, why: `it did not connect${told(transport, failed)}` }
+  }
   return endpoint.reaches(address)
+}
+
+/** The error that stands against a path, behind a colon; nothing when there is none. */
+function told(transport: string, paths: readonly RefusedPath[]): string {
+  const error = paths.find((path) => path.transport === transport)?.error
+  if (error === undefined) return ""
+  return `: ${error.what}${error.why === undefined ? "" : ` (${error.why})`}`
 }
 
 /** What is there and may not be used: a reader who misses a path finds it here. */

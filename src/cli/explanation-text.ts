@@ -56,8 +56,9 @@ function connectText({ outcome }: ExplainedPath): string {
   return outcome.connected ? timeText(outcome.micros) : "no"
 }
 
-function whyText({ why, outcome }: ExplainedPath): string {
-  const failed = outcome?.connected === false ? `; it did not connect: ${errorText(outcome.error)}` : ""
+function whyText({ why, usable, outcome }: ExplainedPath): string {
+  const failed =
+    usable && outcome?.connected === false ? `; it did not connect: ${errorText(outcome.error)}` : ""
   return oneLine(`${why}${failed}`, whyMax)
 }
 
@@ -72,6 +73,6 @@ function choiceLine({ candidates, chosen, policy }: ExplainReport, style: Style)
   return style.bad(
     taken === undefined
       ? `no path: none of ${rule} reaches this peer`
-      : `no path: ${taken.transport} is the choice of ${rule}, and does not connect; no other one is taken in its place`,
+      : `no path: ${taken.transport} is the choice of ${rule}, and is refused`,
   )
 }
