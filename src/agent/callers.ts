@@ -157,6 +157,11 @@ export class Callers implements AsyncDisposable {
     await Promise.all(
       endpoints.map((endpoint) => endpoint.admit({ id: session.id, key: session.key }, session.rights)),
     )
+    if (session.over !== undefined) {
+      // It left while it was let in: what came late is taken back.
+      await Promise.all(endpoints.map((endpoint) => endpoint.dismiss(session.id)))
+      throw new KvError("KV_PEER_LOST", { what: "the caller left before its grant was made" })
+    }
     session.cancelExpiry()
     session.cancelExpiry = clock.after(decided.expiresMillis, () => {
       const next = "connect again to ask for another"

@@ -11,7 +11,7 @@ import type { Entropy } from "./entropy.ts"
 import { type GreetOptions, greetAsCaller } from "./greet.ts"
 import { Peer } from "./peer.ts"
 import { parsePeerAddress } from "./peer-address.ts"
-import { openPolicy, type PathPolicy, type RefusedPath } from "./rank-paths.ts"
+import { isPathFailure, openPolicy, type PathPolicy, type RefusedPath } from "./rank-paths.ts"
 
 /** Peers that may be called at once. */
 export const peersMax = 256
@@ -25,7 +25,7 @@ export interface PeersOptions {
   readonly network: ControlNetwork
   readonly clock: Clock
   readonly entropy: Entropy
-  readonly times: { readonly holdMillis: number }
+  readonly times: { readonly holdMillis: number; readonly handshakeMillis: number }
   readonly onHandshake?: GreetOptions["onStep"]
 }
 
@@ -42,10 +42,13 @@ export class Peers implements AsyncDisposable {
     return this.#peers.size
   }
 
-  /** The peer at an address. @throws KvError KV_LIMIT, and as `Agent.connect`. */
+  /**
+   * The peer at an address. Callers that come while it is being reached share the attempt, each with its own patience.
+   * @throws KvError KV_LIMIT, and as `Agent.connect`.
+   */
   connect(address: string, timeoutMillis: number): Promise<Peer> {
     const known = this.#peers.get(address)
-    if (known !== undefined) return known
+    if (known !== undefined) return this.#within(known, address, timeoutMillis)
     if (this.#peers.size >= peersMax) {
       const text = {
         what: `${peersMax} peers are connected already`,
@@ -53,10 +56,12 @@ export class Peers implements AsyncDisposable {
       }
       return Promise.reject(new KvError("KV_LIMIT", text))
     }
-    const connecting = this.#connect(address, timeoutMillis, () => this.#forget(address, connecting))
+    const { handshakeMillis } = this.#options.times
+    const attemptMillis = Math.max(timeoutMillis, handshakeMillis)
+    const connecting = this.#connect(address, attemptMillis, () => this.#forget(address, connecting))
     this.#peers.set(address, connecting)
     connecting.catch(() => this.#forget(address, connecting))
-    return connecting
+    return this.#within(connecting, address, timeoutMillis)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -66,6 +71,19 @@ export class Peers implements AsyncDisposable {
         if (peer.status === "fulfilled") await peer.value[Symbol.asyncDispose]()
       }),
     )
+  }
+
+  /** Waits for an attempt, but no longer than this caller will. */
+  #within(connecting: Promise<Peer>, address: string, timeoutMillis: number): Promise<Peer> {
+    return new Promise((resolve, reject) => {
+      const cancelTimer = this.#options.clock.after(timeoutMillis, () => {
+        const what = `${address} was not connected within ${Math.round(timeoutMillis)} ms`
+        const next =
+          "check that the worker runs and is not overloaded; the attempt goes on for the next request"
+        reject(new KvError("KV_DEADLINE", { what, next }))
+      })
+      connecting.then(resolve, reject).finally(cancelTimer)
+    })
   }
 
   #forget(address: string, peer: Promise<Peer>): void {
@@ -135,19 +153,15 @@ export class Peers implements AsyncDisposable {
     const policy = this.#options.policy ?? openPolicy(endpoints)
     const failed: RefusedPath[] = []
     for (;;) {
-      const left = endpoints.filter((open) => !failed.some(({ transport }) => transport === open.transport))
-      const path = choosePath(left, offered, { ...policy, refused: [...policy.refused, ...failed] })
+      const path = choosePath(endpoints, offered, { ...policy, failed })
       const { remote, endpoint } = path
       try {
         const options = { deadline, peerHost, regions: remote.regions }
         return { path, connection: await endpoint.connect(session, remote.address, options) }
       } catch (thrown) {
-        if (!(thrown instanceof KvError) || !pathFailures.has(thrown.code)) throw thrown
+        if (!(thrown instanceof KvError) || !isPathFailure(thrown.code)) throw thrown
         failed.push({ transport: endpoint.transport, error: thrown })
       }
     }
   }
 }
-
-/** What says that a path does not work here, and that the next allowed one may. */
-const pathFailures = new Set(["KV_OS", "KV_PEER_UNREACHABLE", "KV_TRANSPORT_UNAVAILABLE"])

@@ -29,6 +29,9 @@ export interface CrewOptions {
   readonly inlinePiecesMax?: number
 }
 
+/** Threads of a crew when nobody says how many: more than two share one memory bus for nothing. */
+export const defaultMovers = (): number => Math.max(1, Math.min(2, availableParallelism() - 1))
+
 /** Starts a crew. @throws KvError KV_USAGE, KV_TRANSPORT_UNAVAILABLE when a thread does not start. */
 export async function openCrew(options: CrewOptions): Promise<Crew> {
   const { threads } = options

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import type { Credentials } from "../agent/credentials.ts"
 import { type ExplainedPath, explainPeer } from "../agent/explain-peer.ts"
 import { type KvLayout, layerBytes } from "../kv/kv-layout.ts"
+import { openCrew } from "../movers/thread-crew.ts"
 import { monotonicClock } from "../os/clock.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
 import { tryPaths } from "./transports.ts"
@@ -43,7 +44,8 @@ export interface ExplainReport {
 export async function explain(address: string, request: ExplainRequest): Promise<ExplainReport> {
   const { paths, required, credentials, timeoutMillis } = request
   // A required path that cannot be opened is what is to be explained, not a reason to say nothing.
-  const options = { host: "127.0.0.1", rails: 1, ...(required === undefined ? {} : { required }) }
+  await using crew = await openCrew({ threads: 1 })
+  const options = { host: "127.0.0.1", rails: 1, crew, ...(required === undefined ? {} : { required }) }
   const { endpoints, policy } = await tryPaths(paths, options)
   try {
     const bootId = randomBytes(16).toString("hex")

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KvError } from "../errors/kv-error.ts"
+import type { Crew } from "../movers/crew.ts"
 import { defaultPaths, openPaths, transportNames } from "./transports.ts"
 
 /** Nobody's address: a fabric that listens cannot be opened with it. */
-const elsewhere = { host: "192.0.2.1", rails: 1 }
+const elsewhere = { host: "192.0.2.1", rails: 1, crew: undefined as unknown as Crew }
 
 const codeOf = (code: string, words: RegExp) => (error: unknown) => {
   assert.ok(error instanceof KvError, String(error))

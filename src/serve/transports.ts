@@ -1,11 +1,15 @@
 import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
 import { asKvError, KvError } from "../errors/kv-error.ts"
+import type { Crew } from "../movers/crew.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
+import { createShm } from "../transport/shm/shm.ts"
 import { tcp } from "../transport/tcp/tcp.ts"
 import type { Endpoint, EndpointOptions, Transport } from "../transport/transport.ts"
 
 /** How the allowed paths are opened. */
 export interface PathOptions extends EndpointOptions {
+  /** The threads that copy, for the paths whose bytes a processor moves. */
+  readonly crew: Crew
   /** Paths of which nothing else may take the place: refuse to open without them (`--require`). */
   readonly required?: readonly string[]
 }
@@ -20,6 +24,7 @@ export interface OpenedPaths {
 /** Every transport there is, in the order of preference. A new one is added here, with what it needs to be made. */
 const catalogue: readonly { readonly name: string; readonly make: (options: PathOptions) => Transport }[] = [
   { name: "loopback", make: () => loopback },
+  { name: "shm", make: ({ crew }) => createShm({ crew }) },
   { name: "tcp", make: () => tcp },
 ]
 

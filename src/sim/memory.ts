@@ -17,6 +17,8 @@ export class SimMapping implements HostMapping {
   readonly byteLength: number
   readonly name: string
   readonly process: SimProcess
+  readonly pages = { kind: "small", hugeBytes: 0, why: "simulated" } as const
+  readonly placement = "simulated"
   closed = false
   readonly #bytes: Uint8Array<ArrayBuffer>
   readonly #guards = new Set<Guard>()
@@ -31,6 +33,8 @@ export class SimMapping implements HostMapping {
   addressOf(): number {
     throw new Error("simulated memory has no address")
   }
+
+  populate(): void {}
 
   share(): SharedSpan {
     throw new Error("simulated memory has no address")

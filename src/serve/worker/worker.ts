@@ -7,6 +7,8 @@ import type { Peer } from "../../agent/peer.ts"
 import { KvError, type KvErrorRecord } from "../../errors/kv-error.ts"
 import { blocksFor, type KvLayout, type KvOrder, wholeModelLayout } from "../../kv/kv-layout.ts"
 import { KvPool } from "../../memory/kv-pool.ts"
+import type { Crew } from "../../movers/crew.ts"
+import { defaultMovers, openCrew } from "../../movers/thread-crew.ts"
 import { monotonicClock } from "../../os/clock.ts"
 import { tcpControlNetwork } from "../../os/control-net.ts"
 import { hostMemory } from "../../os/host-memory.ts"
@@ -15,7 +17,6 @@ import { ReceiptLog } from "../../records/receipt-log.ts"
 import type { Endpoint } from "../../transport/transport.ts"
 import { type FaultRequest, plantFault } from "../../verify/faults.ts"
 import type { StoredSequence } from "../../verify/fingerprint.ts"
-import { plainHasher } from "../../verify/hasher.ts"
 import type { Decoded, Prefilled } from "../engine-thread/engine-thread.ts"
 import { EngineThread } from "../engine-thread/engine-thread.ts"
 import type { ModelSource } from "../engine-thread/messages.ts"
@@ -101,6 +102,7 @@ export class KvWorker implements AsyncDisposable {
   readonly agentAddress: string
   readonly #options: WorkerOptions
   readonly #endpoints: readonly Endpoint[]
+  readonly #crew: Crew
   readonly #leaseOfCall = new Map<string, string>()
   readonly #receipts: ReceiptLog | undefined
   readonly #toldPeers = new Set<string>()
@@ -115,6 +117,7 @@ export class KvWorker implements AsyncDisposable {
     agent: Agent,
     agentAddress: string,
     endpoints: readonly Endpoint[],
+    crew: Crew,
     receipts?: ReceiptLog,
   ) {
     this.role = options.role
@@ -125,6 +128,7 @@ export class KvWorker implements AsyncDisposable {
     this.agentAddress = agentAddress
     this.#options = options
     this.#endpoints = endpoints
+    this.#crew = crew
     this.#receipts = receipts
   }
 
@@ -246,6 +250,7 @@ export class KvWorker implements AsyncDisposable {
     await this.#receipts?.[Symbol.asyncDispose]()
     await this.engine[Symbol.asyncDispose]()
     for (const endpoint of this.#endpoints) await endpoint[Symbol.asyncDispose]()
+    await this.#crew[Symbol.asyncDispose]()
     this.pool[Symbol.dispose]()
   }
 
@@ -354,7 +359,9 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     opened.push(() => pool[Symbol.dispose]())
     await engine.open(layout, pool.spans)
     const { rails, required } = options
-    const paths = { host, rails, ...(required === undefined ? {} : { required }) }
+    const crew = await openCrew({ threads: defaultMovers() })
+    opened.push(() => crew[Symbol.asyncDispose]())
+    const paths = { host, rails, crew, ...(required === undefined ? {} : { required }) }
     const { endpoints, policy } = await openPaths(options.paths, paths)
     for (const endpoint of endpoints) opened.push(() => endpoint[Symbol.asyncDispose]())
     const warn = options.warn ?? (() => {})
@@ -374,7 +381,8 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       network: tcpControlNetwork,
       clock: monotonicClock,
       memory: hostMemory,
-      hasher: plainHasher,
+      hasher: crew,
+      policy,
       integrity: options.integrity,
     })
     opened.push(() => agent[Symbol.asyncDispose]())
@@ -383,7 +391,7 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     const address = `${shown.includes(":") ? `[${shown}]` : shown}:${port}`
     const { receipts: folder } = options
     const receipts = folder === undefined ? undefined : new ReceiptLog({ folder, party, warn })
-    return new KvWorker(options, party, engine, pool, agent, address, endpoints, receipts)
+    return new KvWorker(options, party, engine, pool, agent, address, endpoints, crew, receipts)
   } catch (thrown) {
     for (const close of opened.reverse()) await close()
     throw thrown

@@ -70,7 +70,10 @@ export class ShmListener implements AsyncDisposable {
   #receive(socket: LocalSocket): void {
     if (this.#strangers.size >= strangersMax) return socket.close("too many callers are unproven")
     this.#strangers.add(socket)
-    const timer = setTimeout(() => socket.close("the caller did not prove itself in time"), authenticationMillis)
+    const timer = setTimeout(
+      () => socket.close("the caller did not prove itself in time"),
+      authenticationMillis,
+    )
     let nonce: Uint8Array | undefined
     const known = (): void => {
       this.#strangers.delete(socket)

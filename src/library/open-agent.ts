@@ -1,0 +1,186 @@
+import { randomBytes } from "node:crypto"
+import { type Agent, type AgentTimes, openAgent as openCore } from "../agent/agent.ts"
+import type { Notice } from "../agent/caller.ts"
+import type { Credentials } from "../agent/credentials.ts"
+import type { PathPolicy } from "../agent/rank-paths.ts"
+import { KvError } from "../errors/kv-error.ts"
+import type { KvLayout } from "../kv/kv-layout.ts"
+import type { MappingOptions } from "../memory/host-memory.ts"
+import { KvPool } from "../memory/kv-pool.ts"
+import type { Crew } from "../movers/crew.ts"
+import { type CrewOptions, defaultMovers, openCrew } from "../movers/thread-crew.ts"
+import { monotonicClock } from "../os/clock.ts"
+import { tcpControlNetwork } from "../os/control-net.ts"
+import { hostMemory } from "../os/host-memory.ts"
+import type { IntegrityLevel, Party, TransferReceipt } from "../receipt/receipt.ts"
+import { readSecret } from "../serve/secret.ts"
+import { defaultPaths, openPaths } from "../serve/transports.ts"
+import { softwareVersion } from "../serve/version.ts"
+import type { Endpoint, Rights } from "../transport/transport.ts"
+import { Cache } from "./cache.ts"
+
+/** How an agent is opened. Everything has a default that is safe on one machine. */
+export interface AgentOptions {
+  /** Name for messages and receipts, 1 to 128 visible ASCII characters; made up when absent. */
+  readonly name?: string
+  /** What peers must have in common with us: a hash over the model, say. Agents that differ refuse each other. */
+  readonly model?: string
+  /** Who is let in: a secret, or keys. The secret of this user's machine (`~/.kvferry/secret`) when absent. */
+  readonly credentials?: Credentials
+  /** Allowed transports, best first. */
+  readonly paths?: readonly string[]
+  /** Transports without which this agent does not start, and over nothing else of which it connects. */
+  readonly require?: readonly string[]
+  /** Numeric address to listen on. Loopback when absent: nobody on another machine reaches it. */
+  readonly host?: string
+  /** Port of the agent; a free one when absent. */
+  readonly port?: number
+  /** Streams to each peer, for transports that have them. */
+  readonly rails?: number
+  /** The threads that copy and hash. */
+  readonly movers?: Partial<CrewOptions>
+  /** What a transfer uses that asks for nothing: `full` when absent. */
+  readonly integrity?: IntegrityLevel
+  /** What no transfer of this agent goes below: `none` when absent. */
+  readonly integrityFloor?: IntegrityLevel
+  /** What peers may be granted: reading when absent. */
+  readonly offers?: Rights
+  readonly times?: Partial<AgentTimes>
+  /** Hears of every finished transfer that this agent started. */
+  readonly onReceipt?: (receipt: TransferReceipt) => void
+  /** Hears what peers say to it: notifications, and notes at the end of leases. */
+  readonly onNotice?: (notice: Notice) => void
+  /** Hears what an operator should know: a path that could not be opened, say. */
+  readonly onWarning?: (text: string) => void
+}
+
+/** What a cache is made of. */
+export interface CacheOptions {
+  readonly layout: KvLayout
+  /** Pages and placement of its memory. */
+  readonly memory?: MappingOptions
+}
+
+/**
+ * Opens an agent: its transports, and the threads that move bytes. Register a cache next.
+ *
+ * @example
+ * ```ts
+ * await using agent = await openAgent()
+ * await using cache = await agent.registerCache({ layout })
+ * ```
+ * @throws KvError KV_USAGE for options that make no sense; KV_TRANSPORT_UNAVAILABLE when a required path, or every
+ * allowed one, cannot be opened.
+ */
+export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
+  const credentials = options.credentials ?? { secret: readSecret(undefined) }
+  const crew = await openCrew({ threads: defaultMovers(), ...options.movers })
+  try {
+    const { endpoints, policy } = await openPaths(options.paths ?? defaultPaths, {
+      host: options.host ?? "127.0.0.1",
+      rails: options.rails ?? 1,
+      crew,
+      ...(options.require === undefined ? {} : { required: options.require }),
+    })
+    for (const { transport, error } of policy.refused) {
+      options.onWarning?.(`the path ${transport} is not open: ${error.message}`)
+    }
+    return new KvAgent(options, credentials, crew, endpoints, policy)
+  } catch (thrown) {
+    await crew[Symbol.asyncDispose]()
+    throw thrown
+  }
+}
+
+/** One process's side of all transfers: its transports, its threads, and the cache that it shares. */
+export class KvAgent implements AsyncDisposable {
+  readonly party: Party
+  /** Transports that are open, best first. */
+  readonly paths: readonly string[]
+  readonly #options: AgentOptions
+  readonly #credentials: Credentials
+  readonly #crew: Crew
+  readonly #endpoints: readonly Endpoint[]
+  readonly #policy: PathPolicy
+  #cache: Promise<Cache> | undefined
+  #closed = false
+
+  /** For `openAgent` alone. */
+  constructor(
+    options: AgentOptions,
+    credentials: Credentials,
+    crew: Crew,
+    endpoints: readonly Endpoint[],
+    policy: PathPolicy,
+  ) {
+    const bootId = randomBytes(16).toString("hex")
+    this.party = { pid: process.pid, agentId: options.name ?? `agent-${bootId.slice(0, 6)}`, bootId }
+    this.paths = endpoints.map(({ transport }) => transport)
+    this.#options = options
+    this.#credentials = credentials
+    this.#crew = crew
+    this.#endpoints = endpoints
+    this.#policy = policy
+  }
+
+  /**
+   * Makes the memory of a cache, registers it with every transport, and listens for peers. An agent has one cache.
+   * @throws KvError KV_USAGE for a second one, or a layout that makes no sense; KV_OS when the machine has not that
+   * much memory; KV_PORT_IN_USE.
+   */
+  registerCache(options: CacheOptions): Promise<Cache> {
+    if (this.#closed) return Promise.reject(new KvError("KV_CANCELLED", { what: "this agent was closed" }))
+    if (this.#cache !== undefined) {
+      const text = { what: "this agent has a cache already", next: "open another agent for another cache" }
+      return Promise.reject(new KvError("KV_USAGE", text))
+    }
+    const cache = this.#register(options)
+    this.#cache = cache
+    cache.catch(() => {
+      this.#cache = undefined
+    })
+    return cache
+  }
+
+  /** Closes the cache, if it is open, then transports and threads. Transfers that run end first. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    const cache = await this.#cache?.catch(() => undefined)
+    await cache?.[Symbol.asyncDispose]()
+    for (const endpoint of this.#endpoints) await endpoint[Symbol.asyncDispose]()
+    await this.#crew[Symbol.asyncDispose]()
+  }
+
+  async #register({ layout, memory }: CacheOptions): Promise<Cache> {
+    const { model = "any", host = "127.0.0.1", port = 0, ...options } = this.#options
+    const pool = new KvPool(layout, {
+      map: (byteLength, name, more) => hostMemory.map(byteLength, name, { ...memory, ...more }),
+    })
+    let agent: Agent | undefined
+    try {
+      agent = await openCore({
+        ...options,
+        party: this.party,
+        software: softwareVersion(),
+        model,
+        credentials: this.#credentials,
+        layout,
+        spans: pool.spans,
+        epochs: pool.epochs,
+        endpoints: this.#endpoints,
+        policy: this.#policy,
+        network: tcpControlNetwork,
+        clock: monotonicClock,
+        memory: hostMemory,
+        hasher: this.#crew,
+      })
+      const listening = await agent.listen(host, port)
+      return new Cache(agent, pool, listening)
+    } catch (thrown) {
+      await agent?.[Symbol.asyncDispose]()
+      pool[Symbol.dispose]()
+      throw thrown
+    }
+  }
+}
