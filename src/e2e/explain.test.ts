@@ -114,6 +114,21 @@ test("a required path that cannot be opened keeps a worker from starting; otherw
   assert.match(skipped.stderr, /kvferry: the path tcp is not open: .*192\.0\.2\.1/)
 })
 
+test("a worker takes no path that is not required, and tells once that a better one was passed over", async () => {
+  const ask = ["demo", "--json", "--prompt", "The sea", "--max-tokens", "2", "--paths", "loopback,tcp"]
+  const refused = await kvferry([...ask, "--require", "loopback"])
+  assert.equal(refused.code, 3)
+  assert.match(refused.stdout, /KV_TRANSPORT_UNAVAILABLE/)
+  assert.match(
+    refused.stdout,
+    /loopback: the peer is another process; tcp: .*but --require asks for loopback/,
+  )
+  const taken = await kvferry([...ask, "--prompt", "A boat", "--require", "tcp"])
+  assert.equal(taken.code, 0, taken.stderr)
+  const told = taken.stderr.match(/is reached over tcp, not loopback: the peer is another process/g)
+  assert.equal(told?.length, 1, taken.stderr)
+})
+
 test("a demo leaves receipts, and `kvferry receipts` shows them; off leaves none", async () => {
   const home = join(folder, "home")
   const ask = ["demo", "--json", "--prompt", "The sea", "--max-tokens", "2"]

@@ -378,6 +378,7 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       spans: pool.spans,
       epochs: pool.epochs,
       endpoints,
+      policy,
       network: tcpControlNetwork,
       clock: monotonicClock,
       memory: hostMemory,
