@@ -60,6 +60,8 @@ export interface AgentOptions {
   readonly entropy?: Entropy
   readonly onReceipt?: (receipt: TransferReceipt) => void
   readonly onNotice?: (notice: Notice) => void
+  /** Hears what an operator should know. */
+  readonly onWarning?: (text: string) => void
   /** Hears of every step of every machine. For simulations. */
   readonly onStep?: OnStep
 }
@@ -152,6 +154,7 @@ export class Agent implements AsyncDisposable {
       leases: this.#leases,
       epochOf: (block) => Atomics.load(stamps, block) >>> 0,
       onNotice: (notice) => options.onNotice?.(notice),
+      onWarning: (text) => options.onWarning?.(text),
     })
     this.#peers = new Peers(shared)
   }

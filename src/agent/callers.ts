@@ -42,6 +42,7 @@ export interface CallersOptions {
     readonly grantMillis: number
   }
   readonly onNotice: (notice: Notice) => void
+  readonly onWarning: (text: string) => void
   readonly onHandshake?: GreetOptions["onStep"]
 }
 
@@ -54,6 +55,8 @@ interface CallerSession {
   rights: Rights
   cancelExpiry: () => void
   over: Promise<void> | undefined
+  /** Why it may still write, after all. */
+  stuck: KvError | undefined
 }
 
 /** The peers that called us, from their first byte to their last. */
@@ -97,6 +100,7 @@ export class Callers implements AsyncDisposable {
         rights: { read: false, write: false },
         cancelExpiry: () => {},
         over: undefined,
+        stuck: undefined,
       }
       this.#sessions.set(session.id, session)
       new Caller({
@@ -120,12 +124,13 @@ export class Callers implements AsyncDisposable {
     }
   }
 
-  /** Ends a session so that it cannot touch memory any more; resolves when that is so. */
-  async fence(sessionId: string): Promise<void> {
+  /** Ends a session so that it cannot touch memory any more; says whether that is so now. */
+  async fence(sessionId: string): Promise<boolean> {
     const session = this.#sessions.get(sessionId)
-    if (session === undefined) return
+    if (session === undefined) return true
     session.channel.close(new KvError("KV_LEASE_UNKNOWN", { what: "a lease for writing was taken back" }))
     await this.#end(session)
+    return session.stuck === undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -178,12 +183,20 @@ export class Callers implements AsyncDisposable {
   /** A dead reader's blocks come back; its streams are closed first, so that it touches nothing of the next owner. */
   #end(session: CallerSession): Promise<void> {
     session.cancelExpiry()
-    session.over ??= Promise.all(
-      this.#options.endpoints.map((endpoint) => endpoint.dismiss(session.id)),
-    ).then(() => {
-      this.#options.leases.loseAllOf(session.id)
-      this.#sessions.delete(session.id)
-    })
+    session.over ??= this.#dismiss(session)
     return session.over
+  }
+
+  async #dismiss(session: CallerSession): Promise<void> {
+    const { endpoints, leases, onWarning } = this.#options
+    const dismissed = await Promise.allSettled(endpoints.map((endpoint) => endpoint.dismiss(session.id)))
+    const failed = dismissed.find((result) => result.status === "rejected")
+    this.#sessions.delete(session.id)
+    // One that may still write keeps what it was to fill: those blocks are not safe to use before it is gone.
+    leases.loseAllOf(session.id, failed === undefined ? "all" : "reads")
+    if (failed === undefined) return
+    if (!(failed.reason instanceof KvError)) throw failed.reason
+    session.stuck = failed.reason
+    onWarning(failed.reason.message)
   }
 }

@@ -21,8 +21,8 @@ let nextId = 0
 function openBook(): Rig {
   const clock = new FakeClock()
   const fenced: { readonly holder: string; release(): void }[] = []
-  const fence = (holder: string): Promise<void> =>
-    new Promise((resolve) => void fenced.push({ holder, release: resolve }))
+  const fence = (holder: string): Promise<boolean> =>
+    new Promise((resolve) => void fenced.push({ holder, release: () => resolve(true) }))
   const book = new LeaseBook({ clock, times, fence })
   return {
     clock,
@@ -163,7 +163,7 @@ test("whatever happens in whatever order, each lease ends exactly once and nothi
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
       const clock = new FakeClock()
-      const book = new LeaseBook({ clock, times, fence: () => Promise.resolve() })
+      const book = new LeaseBook({ clock, times, fence: () => Promise.resolve(true) })
       const lent: { readonly id: string; ends: number }[] = []
       for (const { kind, index, holder, write, millis } of steps) {
         const one = lent[index % Math.max(1, lent.length)]

@@ -33,8 +33,8 @@ export interface LeaseTimes {
 export interface LeaseBookOptions {
   readonly clock: Clock
   readonly times: LeaseTimes
-  /** Keeps a session from writing; resolves when it cannot any more. */
-  readonly fence: (holder: string) => Promise<void>
+  /** Keeps a session from writing; says whether it cannot any more. */
+  readonly fence: (holder: string) => Promise<boolean>
   /** Hears of every step. For simulations, which count what was reached. */
   readonly onStep?: (from: LeaseState, event: LeaseEvent) => void
 }
@@ -145,10 +145,11 @@ export class LeaseBook {
     return true
   }
 
-  /** A session is over, and cannot touch memory any more: what it held is the owner's again. */
-  loseAllOf(holder: string): void {
+  /** A session is over: what it held is the owner's again, or what it read if it may still be able to write. */
+  loseAllOf(holder: string, which: "all" | "reads" = "all"): void {
     for (const entry of [...this.#open.values()]) {
-      if (entry.holder === holder && entry.state === "held") this.#end(entry, "lose")
+      const wanted = which === "all" || entry.offer.access === "read"
+      if (entry.holder === holder && entry.state === "held" && wanted) this.#end(entry, "lose")
     }
   }
 
@@ -190,8 +191,9 @@ export class LeaseBook {
     // A reader that goes on is caught by the stamps. A writer that goes on would spoil what comes next.
     const mayStillWrite =
       state === "held" && entry.offer.access === "write" && (end === "expired" || end === "withdrawn")
-    if (mayStillWrite) void this.#options.fence(holder!).then(finish)
-    else finish()
+    if (!mayStillWrite) finish()
+    // A writer that nobody can stop keeps its blocks: they count as lent for as long as this process lives.
+    else void this.#options.fence(holder!).then((stopped) => stopped && finish())
   }
 }
 

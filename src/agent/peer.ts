@@ -20,6 +20,8 @@ export interface PeerParts {
   readonly calls: Calls
   readonly path: ChosenPath
   readonly connection: Connection
+  /** Connects once more, with the rights that the session has by then. */
+  readonly reconnect: (deadline: number) => Promise<Connection>
   readonly clock: Clock
   /** Time between two signs of life. */
   readonly pulseMillis: number
@@ -41,6 +43,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
   readonly #calls: Calls
   readonly #held = new Map<string, HeldLease>()
   readonly #grants = new Map<GrantDirection, { readonly grant: Grant; readonly at: number }>()
+  #writer: Promise<Connection> | undefined
   #cancelPulse: () => void = () => {}
   #lost: KvError | undefined
 
@@ -60,10 +63,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
       },
       (error) => this.#end(error),
     )
-    connection.lost.then((error) => {
-      const what = `the ${path.endpoint.transport} connection to ${this.card.agentId} is gone`
-      this.close(new KvError("KV_PEER_LOST", { what, why: error.message }))
-    })
+    this.#watch(connection)
     this.#wait()
   }
 
@@ -154,15 +154,17 @@ export class Peer implements SourcePeer, AsyncDisposable {
     this.#parts.channel.send({ type: "notify", text }, attachment)
   }
 
-  /** Widens the session's rights. @throws KvError KV_PEER_UNTRUSTED when the peer does not grant that. */
-  async askFor(direction: GrantDirection, options: CallOptions): Promise<void> {
-    if (this.#grants.has(direction)) return
-    const { message } = await this.#calls.ask(
-      (call) => ({ type: "ask-grant", call, direction }),
-      "grant",
-      options,
-    )
-    this.#take(message.grant)
+  /**
+   * A connection that may write, made at first use: the one for reading was granted no more than that.
+   * @throws KvError KV_PEER_UNTRUSTED when the peer does not grant it; as `claim`.
+   */
+  async writer(options: CallOptions): Promise<Connection> {
+    this.#writer ??= this.#connectWriter(options)
+    const writer = this.#writer
+    writer.catch(() => {
+      if (this.#writer === writer) this.#writer = undefined
+    })
+    return await writer
   }
 
   /** Ends the relation; the peer's calls fail, and its connection is closed. */
@@ -173,7 +175,31 @@ export class Peer implements SourcePeer, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.close()
-    await this.connection[Symbol.asyncDispose]()
+    await this.#leave()
+  }
+
+  async #connectWriter(options: CallOptions): Promise<Connection> {
+    const { message } = await this.#calls.ask(
+      (call) => ({ type: "ask-grant", call, direction: "write" }),
+      "grant",
+      options,
+    )
+    this.#take(message.grant)
+    const connection = await this.#parts.reconnect(options.deadline)
+    if (this.#lost !== undefined) {
+      await connection[Symbol.asyncDispose]()
+      throw this.#lost
+    }
+    this.#watch(connection)
+    return connection
+  }
+
+  /** The peer is lost with any of its connections. */
+  #watch(connection: Connection): void {
+    connection.lost.then((error) => {
+      const what = `the ${connection.transport} connection to ${this.card.agentId} is gone`
+      this.close(new KvError("KV_PEER_LOST", { what, why: error.message }))
+    })
   }
 
   #take(grant: Grant): void {
@@ -248,8 +274,14 @@ export class Peer implements SourcePeer, AsyncDisposable {
     this.#calls.end(error)
     for (const held of this.#held.values()) held.end(error)
     this.#held.clear()
-    void this.connection[Symbol.asyncDispose]()
+    void this.#leave()
     this.#parts.onLost()
+  }
+
+  /** Resolves when nothing of this side uses a connection to the peer any more. */
+  async #leave(): Promise<void> {
+    const writer = await this.#writer?.catch(() => undefined)
+    await Promise.all([this.connection, writer].map((connection) => connection?.[Symbol.asyncDispose]()))
   }
 }
 

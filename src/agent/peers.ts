@@ -131,6 +131,12 @@ export class Peers implements AsyncDisposable {
         calls,
         path,
         connection,
+        reconnect: (until) =>
+          path.endpoint.connect(greeted.session, path.remote.address, {
+            deadline: until,
+            peerHost: channel.peerHost,
+            regions: path.remote.regions,
+          }),
         clock,
         pulseMillis: holdMillis / 3,
         silenceMillis: protocolSilence(holdMillis),

@@ -2,6 +2,7 @@ import { KvError } from "../errors/kv-error.ts"
 import { planTransfer } from "../plan/plan-transfer.ts"
 import { stripe } from "../plan/stripe.ts"
 import { strongerIntegrity } from "../receipt/receipt.ts"
+import type { Connection } from "../transport/transport.ts"
 import type { HeldLease } from "./held-lease.ts"
 import { type LocalCache, sequenceOf } from "./local-cache.ts"
 import type { Peer } from "./peer.ts"
@@ -41,7 +42,7 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
   return new Ticket(facts, options, async (run) => {
     run.tokens = options.tokens
     try {
-      await peer.askFor("write", run)
+      const connection = await peer.writer(run)
       const held = await peer.claim(options.lease, run)
       checkLease(held, options)
       run.step("grant")
@@ -49,7 +50,7 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
       const sequence = sequenceOf(cache, options.from, options.tokens)
       const sealing = needsHashes(level) ? cache.seals.seal(sequence) : undefined
       sealing?.catch(() => {})
-      await move(run, cache, held, options)
+      await move(run, cache, connection, held, peer, options)
       held.check()
       const hashes = (await sealing) ?? new BigUint64Array(0)
       const note = options.note === undefined ? {} : { note: options.note }
@@ -79,8 +80,14 @@ function checkLease({ granted }: HeldLease, { tokens }: PushOptions): void {
   })
 }
 
-async function move(run: TicketRun, cache: LocalCache, held: HeldLease, options: PushOptions): Promise<void> {
-  const { peer, granted } = held
+async function move(
+  run: TicketRun,
+  cache: LocalCache,
+  connection: Connection,
+  { granted }: HeldLease,
+  peer: Peer,
+  options: PushOptions,
+): Promise<void> {
   const whole = planTransfer(
     { layout: cache.layout, regions: cache.spans.map((_, layer) => layer), blocks: options.from },
     { layout: peer.card.layout, regions: peer.layers.map(({ region }) => region), blocks: granted.blocks },
@@ -90,7 +97,7 @@ async function move(run: TicketRun, cache: LocalCache, held: HeldLease, options:
   run.pieces = plan.pieces
   run.bytes = plan.bytes
   run.planned()
-  await using prepared = peer.connection.prepare({ direction: "write", plan, remote: peer.layers })
+  await using prepared = connection.prepare({ direction: "write", plan, remote: peer.layers })
   run.step("post")
   const moved = await prepared.post(run)
   run.rails = moved.rails

@@ -154,9 +154,7 @@ export class KvAgent implements AsyncDisposable {
 
   async #register({ layout, memory }: CacheOptions): Promise<Cache> {
     const { model = "any", host = "127.0.0.1", port = 0, ...options } = this.#options
-    const pool = new KvPool(layout, {
-      map: (byteLength, name, more) => hostMemory.map(byteLength, name, { ...memory, ...more }),
-    })
+    const pool = new KvPool(layout, hostMemory, { populate: true, ...memory })
     let agent: Agent | undefined
     try {
       agent = await openCore({

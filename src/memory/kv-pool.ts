@@ -27,7 +27,7 @@ export class KvPool implements Disposable {
       for (let layer = 0; layer < layout.shape.layers; layer++) {
         spans.push(memory.map(layerBytes(layout), `layer-${layer}`, options))
       }
-      spans.push(memory.map(layout.blocks * epochBytes, "epochs"))
+      spans.push(memory.map(layout.blocks * epochBytes, "epochs", { populate: true }))
     } catch (thrown) {
       for (const span of spans) span[Symbol.dispose]()
       throw thrown

@@ -383,7 +383,6 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       clock: monotonicClock,
       memory: hostMemory,
       hasher: crew,
-      policy,
       integrity: options.integrity,
     })
     opened.push(() => agent[Symbol.asyncDispose]())
