@@ -27,12 +27,11 @@ export class ThreadFailure {
 export interface Posting {
   /** Resolves when every chunk was done; rejects when no thread touches the job any more. */
   readonly ended: Promise<void>
-  /** Ends it early, unless it has ended: call it only before that. */
+  /** Ends it early, unless it has ended. */
   stop(): void
 }
 
 interface Posted {
-  readonly position: number
   resolve(): void
   reject(error: unknown): void
   forget(): void
@@ -74,7 +73,10 @@ export class PostedJobs {
         next: "wait for some of them, or post fewer at a time",
       })
     }
+    let posted: Posted | undefined
     const stop = (reason: StopReason): void => {
+      // Its slot may be another job's by now.
+      if (this.#jobs.get(position) !== posted) return
       if (this.#ring.withdraw(position, reason)) this.#ended(position)
     }
     const ended = new Promise<void>((resolve, reject) => {
@@ -87,7 +89,8 @@ export class PostedJobs {
         clearTimeout(timer)
         signal?.removeEventListener("abort", onAbort)
       }
-      this.#jobs.set(position, { position, resolve, reject, forget })
+      posted = { resolve, reject, forget }
+      this.#jobs.set(position, posted)
       if (this.#jobs.size === 1) this.#hold(true)
       this.#ring.publish({ ...job, deadlineMillis: toSharedMillis(deadline) })
     })
