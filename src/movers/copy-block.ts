@@ -3,8 +3,8 @@ import {
   type CopyLists,
   copyEntries,
   copyRemoteEntries,
-  entryBytes,
   type FailedEntry,
+  listEntryBytes,
   type RemoteSide,
 } from "../os/copy-lists.ts"
 import type { ArenaViews } from "../os/shared-arena.ts"
@@ -46,8 +46,8 @@ const sides = [undefined, "source", "target"] as const
  */
 export function copyPlaces(block: number, rooms: CopyRooms): CopyPlaces {
   const source = block + headerBytes
-  const target = source + rooms.entries * entryBytes
-  const chunks = target + rooms.entries * entryBytes
+  const target = source + rooms.entries * listEntryBytes
+  const chunks = target + rooms.entries * listEntryBytes
   const units = chunks + (rooms.chunks + 1) * chunkRecordBytes
   const hashes = units + rooms.units * unitRecordBytes
   const spans = hashes + rooms.units * 8

@@ -7,7 +7,7 @@ const high = 2 ** 32
 const entryWords = abi["sizeof.iovec"] / 4
 
 /** Bytes of one entry of a list: an iovec, so that the kernel takes the lists as they are. */
-export const entryBytes = abi["sizeof.iovec"]
+export const listEntryBytes = abi["sizeof.iovec"]
 /** Longest entry. A thread looks whether it was told to stop after at most twice as many bytes. */
 export const entryLengthMax = 4 * 2 ** 20
 
@@ -42,6 +42,11 @@ export function lengthenEntry(
   words[source + entry * entryWords + 2] = length
   words[target + entry * entryWords + 2] = length
   return true
+}
+
+/** Writes entry `entry` of a list that is alone in `words`. */
+export function writeListEntry(words: Uint32Array, entry: number, address: number, length: number): void {
+  writeIovec(words, entry * entryWords, address, length)
 }
 
 function writeIovec(words: Uint32Array, at: number, address: number, length: number): void {
@@ -114,7 +119,7 @@ export function copyRemoteEntries(
       bytes += words[ours + (at + count) * entryWords + 2]!
       count += 1
     }
-    const skip = at * entryBytes
+    const skip = at * listEntryBytes
     const moved = call(pid, address + ours * 4 + skip, count, address + theirs * 4 + skip, count, 0)
     if (moved === bytes) {
       at += count

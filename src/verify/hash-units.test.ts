@@ -4,7 +4,7 @@ import { xxh64 } from "@node-rs/xxhash"
 import fc from "fast-check"
 import { fingerprintBlocks } from "./fingerprint.ts"
 import { hashUnitsOf } from "./hash-units.ts"
-import { plainHasher } from "./plain-hasher.ts"
+import { plainHasher } from "./hasher.ts"
 import { storedSequence } from "./stored.test.kit.ts"
 
 const cases = fc.record({
