@@ -31,10 +31,24 @@ export default {
       comment: "What is below an entry can be used without it.",
       severity: "error",
       from: {
-        path: "^src/(memory|agent|verify|transport|os|engine|metrics|records|terminal)/",
+        path: "^src/(memory|agent|verify|transport|os|engine|metrics|records|terminal|trust)/",
         pathNot: tests,
       },
       to: { path: entries },
+    },
+    {
+      name: "agent-reads-no-files",
+      comment: "An agent is given credentials and a clock. Entries read the files, through trust/.",
+      severity: "error",
+      from: { path: "^src/(memory|agent|verify)/", pathNot: tests },
+      to: { path: "^src/trust/|^(node:)?(fs|os|net|child_process)(/|$)" },
+    },
+    {
+      name: "trust-knows-keys-only",
+      comment: "Files of keys, and who may do what. What is moved, and over what, is no business of theirs.",
+      severity: "error",
+      from: { path: "^src/trust/", pathNot: tests },
+      to: { path: "^src/", pathNot: "^src/(trust|errors|wire)/|^src/agent/(credentials|key-pairs)[.]ts$" },
     },
     {
       name: "transports-are-strangers",

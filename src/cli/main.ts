@@ -6,6 +6,7 @@ import { benchCommand } from "./bench.ts"
 import { demoCommand } from "./demo.ts"
 import { explainCommand } from "./explain.ts"
 import { frontendCommand } from "./frontend.ts"
+import { identityCommand } from "./identity.ts"
 import { isAnnounced } from "./lifetime.ts"
 import { receiptsCommand } from "./receipts.ts"
 import { describeError } from "./report-error.ts"
@@ -18,6 +19,7 @@ Examples:
   kvferry demo --inject kv-swapped    damage one block and see it convicted
   kvferry receipts --last 20          the evidence of the last transfers on this machine
   kvferry explain HOST:PORT           each path to a worker's agent: usable or not, and why
+  kvferry identity                    this user's public key, for another agent's trust file
   kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
 
 Exit codes: 0 came out right, 1 the judged thing is wrong, 2 wrong usage, 3 could not be done, 130 interrupted.`
@@ -35,6 +37,7 @@ for (const command of [
   workerCommand(),
   frontendCommand(),
   explainCommand(),
+  identityCommand(),
   receiptsCommand(),
   benchCommand(),
 ]) {

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url"
-import { InvalidArgumentError } from "commander"
+import { InvalidArgumentError, Option } from "commander"
 import { KvError } from "../errors/kv-error.ts"
 import { parseFault } from "../verify/faults.ts"
 
@@ -35,6 +35,16 @@ export const nameList = (text: string): string[] => text.split(",").map((name) =
 
 /** Collects the values of an option that may be repeated. */
 export const collect = (text: string, before: string[] | undefined): string[] => [...(before ?? []), text]
+
+/** `--trust FILE`: peers prove keys that this file lists. */
+export const trustOption = (): Option =>
+  new Option("--trust <file>", "let in only peers whose public keys are in this file").env("KVFERRY_TRUST")
+
+/** `--identity FILE`: the key pair that this side proves. */
+export const identityOption = (): Option =>
+  new Option("--identity <file>", "this agent's key pair, with --trust (default: ~/.kvferry/identity)").env(
+    "KVFERRY_IDENTITY",
+  )
 
 /** `FAULT[:layer,block,head]`, for commander. */
 export function faultOption(text: string): {

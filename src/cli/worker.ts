@@ -4,7 +4,16 @@ import { defaultPaths, transportNames } from "../serve/transports.ts"
 import { harmless } from "../terminal/style.ts"
 import type { FaultRequest } from "../verify/faults.ts"
 import { announceReady, untilEnded } from "./lifetime.ts"
-import { bundledModel, contextHelp, faultOption, nameList, portNumber, wholeNumber } from "./options.ts"
+import {
+  bundledModel,
+  contextHelp,
+  faultOption,
+  identityOption,
+  nameList,
+  portNumber,
+  trustOption,
+  wholeNumber,
+} from "./options.ts"
 
 interface Flags {
   readonly role: "prefill" | "decode"
@@ -25,6 +34,8 @@ interface Flags {
   readonly lease: number
   readonly timeout: number
   readonly secretFile?: string
+  readonly trust?: string
+  readonly identity?: string
   readonly inject?: { readonly request: FaultRequest }
   readonly injectAt: "landing" | "pool"
   readonly leash: boolean
@@ -80,6 +91,8 @@ export function workerCommand(): Command {
     .option("--lease <seconds>", "how long blocks wait for their reader", wholeNumber(1, 86_400), 60)
     .option("--timeout <seconds>", "deadline of a transfer", wholeNumber(1, 3600), 30)
     .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
+    .addOption(trustOption())
+    .addOption(identityOption())
     .addOption(
       new Option("--receipts <dir>", "folder that takes a receipt of each transfer, or off")
         .env("KVFERRY_RECEIPTS")
@@ -102,9 +115,10 @@ export function workerCommand(): Command {
       const { serveWorker } = await import("../serve/worker/http.ts")
       const { servedContext } = await import("../serve/served-context.ts")
       const { bearerOf, readSecret } = await import("../serve/secret.ts")
+      const { credentialsFrom } = await import("../serve/credentials.ts")
       const { defaultReceiptFolder } = await import("../serve/home.ts")
       const receipts = flags.receipts ?? defaultReceiptFolder()
-      const secret = readSecret(flags.secretFile)
+      const bearer = bearerOf(readSecret(flags.secretFile))
       await using worker = await openWorker({
         role: flags.role,
         source: {
@@ -112,7 +126,7 @@ export function workerCommand(): Command {
           directory: flags.model,
           contextTokens: servedContext(flags.model, flags.context),
         },
-        secret,
+        credentials: credentialsFrom(flags),
         host: flags.host,
         ...(flags.advertise === undefined ? {} : { advertise: flags.advertise }),
         agentPort: flags.agentPort,
@@ -131,7 +145,7 @@ export function workerCommand(): Command {
           ? {}
           : { inject: { request: flags.inject.request, at: flags.injectAt } }),
       })
-      const options = { host: flags.host, port: flags.port, bearer: bearerOf(secret) }
+      const options = { host: flags.host, port: flags.port, bearer }
       await using port = await serveWorker(worker, options)
       const host = port.host.includes(":") ? `[${port.host}]` : port.host
       announceReady({

@@ -9,3 +9,6 @@ export function kvferryHome(env: NodeJS.ProcessEnv = process.env): string {
 
 /** Where finished transfers leave their receipts when nobody says otherwise. */
 export const defaultReceiptFolder = (): string => join(kvferryHome(), "receipts")
+
+/** Where one user's agents find their key pair when nobody says otherwise. */
+export const defaultIdentityFile = (): string => join(kvferryHome(), "identity")

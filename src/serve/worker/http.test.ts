@@ -26,7 +26,7 @@ async function serve(role: WorkerRole, options: Partial<WorkerOptions> = {}): Pr
   const worker = await openWorker({
     role,
     source: { kind: "random", seed: 21 },
-    secret,
+    credentials: { secret },
     host: "127.0.0.1",
     agentPort: 0,
     paths: ["tcp"],

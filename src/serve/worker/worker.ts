@@ -3,6 +3,7 @@ import { lookup } from "node:dns/promises"
 import { networkInterfaces } from "node:os"
 import { type Agent, openAgent } from "../../agent/agent.ts"
 import { reasons } from "../../agent/choose-path.ts"
+import type { Credentials } from "../../agent/credentials.ts"
 import type { Peer } from "../../agent/peer.ts"
 import { KvError, type KvErrorRecord } from "../../errors/kv-error.ts"
 import { blocksFor, type KvLayout, type KvOrder, wholeModelLayout } from "../../kv/kv-layout.ts"
@@ -32,7 +33,8 @@ export type WorkerRole = "prefill" | "decode"
 export interface WorkerOptions {
   readonly role: WorkerRole
   readonly source: ModelSource
-  readonly secret: Uint8Array
+  /** What the agent proves, and what it wants proven. */
+  readonly credentials: Credentials
   /** Address of the agent and the streams; loopback unless the operator asked for more. */
   readonly host: string
   /** Address that peers are told; that of `host` unless it means "all addresses". */
@@ -373,7 +375,7 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       party,
       software: softwareVersion(),
       model: fingerprint,
-      credentials: { secret: options.secret },
+      credentials: options.credentials,
       layout,
       spans: pool.spans,
       epochs: pool.epochs,
