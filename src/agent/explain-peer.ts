@@ -6,6 +6,7 @@ import type { Grant } from "../wire/grant.ts"
 import { Calls } from "./calls.ts"
 import { MessageChannel } from "./channel.ts"
 import type { Clock, ControlNetwork } from "./control-network.ts"
+import type { AuthenticatedPeer } from "./credentials.ts"
 import { type GreetOptions, greetAsCaller } from "./greet.ts"
 import { parsePeerAddress } from "./peer-address.ts"
 import {
@@ -35,9 +36,11 @@ export type ExplainedPath = PathCandidate & { readonly outcome?: ConnectOutcome 
 /** What a peer says of itself, and every way to it. Times in microseconds. */
 export interface Explanation {
   readonly card: Card
+  /** What it proved, and who that is by this side's own list. */
+  readonly peer: AuthenticatedPeer
   readonly grant: Grant
   readonly candidates: readonly ExplainedPath[]
-  /** To reach the agent, prove the secret both ways, and read its card. */
+  /** To reach the agent, prove both sides, and read its card. */
   readonly handshakeMicros: number
 }
 
@@ -77,7 +80,7 @@ export async function explainPeer(address: string, options: ExplainOptions): Pro
   const left = Math.max(1, startedAt + timeoutMillis - clock.now())
   const { party, credentials } = options
   const mirror = (theirs: Card): Card => ({ ...theirs, ...party, transports: [] })
-  const { card, session } = await greetAsCaller(channel, {
+  const { card, session, peer } = await greetAsCaller(channel, {
     credentials,
     clock,
     timeoutMillis: left,
@@ -110,7 +113,7 @@ export async function explainPeer(address: string, options: ExplainOptions): Pro
       const outcome = outcomes.get(candidate.transport)
       return outcome === undefined ? candidate : { ...candidate, outcome }
     })
-    return { card, grant, candidates: explained, handshakeMicros }
+    return { card, peer, grant, candidates: explained, handshakeMicros }
   } finally {
     channel.close()
   }

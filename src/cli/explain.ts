@@ -1,11 +1,13 @@
 import { Command, Option } from "commander"
 import { defaultPaths, transportNames } from "../serve/transports.ts"
-import { nameList, wholeNumber } from "./options.ts"
+import { identityOption, nameList, trustOption, wholeNumber } from "./options.ts"
 
 interface Flags {
   readonly paths: string[]
   readonly require?: string[]
   readonly secretFile?: string
+  readonly trust?: string
+  readonly identity?: string
   readonly timeout: number
   readonly json: boolean
 }
@@ -31,11 +33,13 @@ export function explainCommand(): Command {
         .argParser(nameList),
     )
     .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
+    .addOption(trustOption())
+    .addOption(identityOption())
     .option("--timeout <seconds>", "patience with the handshake", wholeNumber(1, 60), 5)
     .option("--json", "print one JSON document on standard output, and nothing else there", false)
     .addHelpText("after", notes)
     .action(async (peer: string, flags: Flags) => {
-      const { readSecret } = await import("../serve/secret.ts")
+      const { credentialsFrom } = await import("../serve/credentials.ts")
       const { explain } = await import("../serve/explain.ts")
       const { explanationLines } = await import("./explanation-text.ts")
       const { terminalJson } = await import("../terminal/one-line.ts")
@@ -43,7 +47,7 @@ export function explainCommand(): Command {
       const report = await explain(peer, {
         paths: flags.paths,
         ...(flags.require === undefined ? {} : { required: flags.require }),
-        credentials: { secret: readSecret(flags.secretFile) },
+        credentials: credentialsFrom(flags),
         timeoutMillis: flags.timeout * 1000,
       })
       const text = flags.json

@@ -19,7 +19,7 @@ export function explanationLines(report: ExplainReport, style: Style): string[] 
     `  process    pid ${peer.pid}, boot ${peer.bootId.slice(0, 12)}, kvferry ${oneLine(peer.software, nameMax)}`,
     `  model      ${oneLine(peer.model.slice(0, 12), nameMax)} (a hash over configuration and weights)`,
     `  layout     ${layoutText(report)}`,
-    `  trust      both sides proved the cluster's secret, in ${timeText(handshakeMicros)}`,
+    `  trust      ${trustText(report)}, in ${timeText(handshakeMicros)}`,
     "",
     ...tableLines(
       [{ title: "path" }, { title: "allowed" }, { title: "usable" }, { title: "connects" }, { title: "why" }],
@@ -47,6 +47,13 @@ function layoutText({ peer: { layout, poolBytes } }: ExplainReport): string {
     `${layers} layers, ${part}, ${headDim} numbers of ${elementBytes} bytes, ${layout.order}; ` +
     `${layout.blocks} blocks of ${layout.blockTokens} tokens, ${sizeText(poolBytes)} in all`
   )
+}
+
+function trustText({ trust: { how, publicKey, fingerprint, name } }: ExplainReport): string {
+  if (publicKey === undefined) return "both sides proved the cluster's secret"
+  const called = name === undefined ? "" : `, here called ${name}`
+  const key = `it proved the key ${publicKey} (${fingerprint}${called})`
+  return how === "both" ? `${key} and the cluster's secret` : key
 }
 
 const yesNo = (value: boolean): string => (value ? "yes" : "no")

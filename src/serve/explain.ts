@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
-import type { Credentials } from "../agent/credentials.ts"
+import type { AuthenticatedPeer, Credentials } from "../agent/credentials.ts"
 import { type ExplainedPath, explainPeer } from "../agent/explain-peer.ts"
+import { keyFingerprint } from "../agent/key-pairs.ts"
 import { type KvLayout, layerBytes } from "../kv/kv-layout.ts"
 import { openCrew } from "../movers/thread-crew.ts"
 import { monotonicClock } from "../os/clock.ts"
@@ -30,6 +31,8 @@ export interface ExplainReport {
     /** Bytes of all its regions. */
     readonly poolBytes: number
   }
+  /** What the peer proved. `name` is what this side's trust file calls its key. */
+  readonly trust: Pick<AuthenticatedPeer, "how" | "publicKey" | "name"> & { readonly fingerprint?: string }
   readonly policy: { readonly paths: readonly string[]; readonly require?: readonly string[] }
   readonly handshakeMicros: number
   readonly candidates: readonly ExplainedPath[]
@@ -49,7 +52,7 @@ export async function explain(address: string, request: ExplainRequest): Promise
   const { endpoints, policy } = await tryPaths(paths, options)
   try {
     const bootId = randomBytes(16).toString("hex")
-    const { card, candidates, handshakeMicros } = await explainPeer(address, {
+    const { card, peer, candidates, handshakeMicros } = await explainPeer(address, {
       party: { pid: process.pid, agentId: `explain-${bootId.slice(0, 6)}`, bootId },
       credentials,
       endpoints,
@@ -71,6 +74,13 @@ export async function explain(address: string, request: ExplainRequest): Promise
         model,
         layout,
         poolBytes: layerBytes(layout) * layout.shape.layers,
+      },
+      trust: {
+        how: peer.how,
+        ...(peer.publicKey === undefined
+          ? {}
+          : { publicKey: peer.publicKey, fingerprint: keyFingerprint(peer.publicKey) }),
+        ...(peer.name === undefined ? {} : { name: peer.name }),
       },
       policy: { paths: policy.allowed, ...(required === undefined ? {} : { require: required }) },
       handshakeMicros,
