@@ -86,7 +86,7 @@ export function refusedUs(who: string, credentials: Credentials): KvError {
     `${who} did not accept our ${[proof, shown].filter((text) => text !== "").join(" and our ")}`,
     undefined,
     key === undefined
-      ? "start both with the same KVFERRY_SECRET_FILE"
+      ? "start both with the same KVFERRY_SECRET_FILE; where the other side wants keys, name a trust file with --trust"
       : "check that the trust file of the other side lists this key, and that both sides use the same kind of credential",
   )
 }
