@@ -7,7 +7,19 @@ import { errno } from "./ffi/symbols.ts"
 import { osError } from "./os-error.ts"
 
 const socketFlags = abi.SOCK_STREAM | abi.SOCK_NONBLOCK | abi.SOCK_CLOEXEC
-const scratchBytes = 128
+const scratchBytes = 256
+/**
+ * Socket buffers of a stream that never leaves this machine, in bytes; the kernel doubles them.
+ *
+ * Left alone they grow to megabytes, and what waits in them has left the cache when it is copied out again. There is
+ * no distance to fill, so small ones are faster: 5.5 against 4.6 GB/s over one stream (docs/decisions/0014).
+ */
+const localBufferBytes = 256 * 1024
+
+/** Where the two names of a stream are read to, each with its length in the four bytes before it. */
+const nameAt = 64
+const peerAt = 160
+const nameBytes = 64
 
 /** Nonblocking stream sockets of one thread. Addresses are numeric; names are resolved before they come here. */
 export class Sockets {
@@ -47,6 +59,7 @@ export class Sockets {
     const fd = libc.accept4(listener, 0, 0, abi.SOCK_NONBLOCK | abi.SOCK_CLOEXEC)
     if (fd < 0) return -errno()
     this.#option(fd, abi.IPPROTO_TCP, abi.TCP_NODELAY, 1)
+    this.fitToPeer(fd)
     return fd
   }
 
@@ -77,8 +90,29 @@ export class Sockets {
     return u32[0]
   }
 
+  /** Gives a connected stream short buffers when its peer is on this machine; others keep the kernel's own sizing. */
+  fitToPeer(fd: number): void {
+    if (!this.#sameMachine(fd)) return
+    this.#option(fd, abi.SOL_SOCKET, abi.SO_SNDBUF, localBufferBytes)
+    this.#option(fd, abi.SOL_SOCKET, abi.SO_RCVBUF, localBufferBytes)
+  }
+
   close(fd: number): void {
     libc.close(fd)
+  }
+
+  /** True when both ends of a stream have one address: packets between them stay in this kernel. */
+  #sameMachine(fd: number): boolean {
+    const { address, u8, u32 } = this.#scratch
+    u8.fill(0)
+    u32[nameAt / 4 - 1] = nameBytes
+    u32[peerAt / 4 - 1] = nameBytes
+    if (libc.getsockname(fd, address + nameAt, address + nameAt - 4) !== 0) return false
+    if (libc.getpeername(fd, address + peerAt, address + peerAt - 4) !== 0) return false
+    const six = u8[nameAt]! + u8[nameAt + 1]! * 256 === abi.AF_INET6
+    const at = six ? abi["sockaddr_in6.sin6_addr"] : abi["sockaddr_in.sin_addr"]
+    for (let i = at; i < at + (six ? 16 : 4); i++) if (u8[nameAt + i] !== u8[peerAt + i]) return false
+    return true
   }
 
   #open(host: string): number {

@@ -23,6 +23,10 @@ export interface EndpointOptions {
   readonly host: string
   /** Rails to open: streams, NICs, or threads that copy. */
   readonly rails: number
+  /** How long the thread that posts a small read looks for its answer itself, in microseconds. 0: it never waits. */
+  readonly postSpinMicros?: number
+  /** How long a mover looks again before it sleeps, after something has happened, in microseconds. */
+  readonly moverSpinMicros?: number
 }
 
 /** One opened fabric of one process: owns its rails, registrations and connections. */

@@ -37,6 +37,8 @@ export const libcAbi = {
   SOL_SOCKET: 1,
   SO_REUSEADDR: 2,
   SO_ERROR: 4,
+  SO_SNDBUF: 7,
+  SO_RCVBUF: 8,
   IPPROTO_TCP: 6,
   TCP_NODELAY: 1,
   IPPROTO_IPV6: 41,

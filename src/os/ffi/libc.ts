@@ -36,6 +36,8 @@ const table = {
   connect: { result: "i32", parameters: ["i32", "ptr", "u32"] },
   // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen)
   getsockname: { result: "i32", parameters: ["i32", "ptr", "ptr"] },
+  // int getpeername(int sockfd, struct sockaddr *addr, socklen_t *addrlen)
+  getpeername: { result: "i32", parameters: ["i32", "ptr", "ptr"] },
   // int getsockopt(int sockfd, int level, int optname, void *optval, socklen_t *optlen)
   getsockopt: { result: "i32", parameters: ["i32", "i32", "i32", "ptr", "ptr"] },
   // int setsockopt(int sockfd, int level, int optname, const void *optval, socklen_t optlen)

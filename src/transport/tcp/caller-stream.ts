@@ -14,40 +14,39 @@ import {
   nonceBytes,
   pieceBytes,
   readResponse,
-  requestBytesMax,
-  requestPiecesMax,
   status,
   writeGreeting,
   writePiece,
   writeRequest,
 } from "../../wire/stream-frames.ts"
-import { CallerMove } from "./caller-move.ts"
+import { CallerMove, type RequestRange } from "./caller-move.ts"
+import { hashLanded } from "./landed-hashes.ts"
 import type { MoverHost } from "./mover-host.ts"
-import type { MoverCommand } from "./mover-messages.ts"
+import type { ConnectCommand, ExpressCommand, PostCommand } from "./mover-messages.ts"
+import type { RailPieces } from "./rail-pieces.ts"
+import { refusal } from "./refusal.ts"
 import { Stream } from "./stream.ts"
 import { requestsInFlightMax, type StreamMemory } from "./stream-memory.ts"
 import { streamProof } from "./stream-proof.ts"
 
-type ConnectCommand = Extract<MoverCommand, { type: "connect" }>
-type MoveCommand = Extract<MoverCommand, { type: "move" }>
-type Phase = "connecting" | "greeting" | "verdict" | "response" | "payload" | "closed"
+type Phase = "connecting" | "greeting" | "verdict" | "response" | "payload" | "lent" | "closed"
 
-/** A request on its way: which move it serves, where its payload belongs, and the control memory it sits in. */
+/** A request on its way: which part of which move it serves, and the control memory it sits in. */
 interface InFlight {
   readonly batch: number
   readonly move: CallerMove
-  readonly bytes: number
-  readonly slot: number
+  readonly range: RequestRange
+  /** Undefined for a request that the main thread sent from memory of its own. */
+  readonly slot: number | undefined
   /** How many bytes of the stream, from its first request on, end with this request and its payload. */
   readonly endsAt: number
-  /** For a read: address and length of each part, in the order they will come. */
-  readonly places: readonly { readonly address: number; readonly length: number }[]
 }
 
 /** The side that connects: proves itself, then asks for pieces and keeps a few requests on their way. */
 export class CallerStream extends Stream {
   readonly connection: number
   readonly memory: StreamMemory
+  readonly #express: boolean
   readonly #session: string
   readonly #key: Uint8Array
   readonly #peer: string
@@ -55,7 +54,11 @@ export class CallerStream extends Stream {
   #phase: Phase = "connecting"
   #nextBatch = 1
   #queuedBytes = 0
+  /** No move ends before this. It may name one that is over: then nothing happens, and the next is looked for. */
+  #soonest = Number.POSITIVE_INFINITY
   readonly #freeSlots = Array.from({ length: requestsInFlightMax }, (_, slot) => slot)
+  /** Moves that have neither ended nor been given up. */
+  readonly #live = new Map<number, CallerMove>()
   readonly #waiting: CallerMove[] = []
   readonly #inFlight: InFlight[] = []
 
@@ -63,10 +66,15 @@ export class CallerStream extends Stream {
     super(host, fd)
     this.connection = command.connection
     this.memory = memory
+    this.#express = command.express
     this.#session = command.session
     this.#key = command.key
     this.#peer = `${command.host} port ${command.port}`
     this.#connectDeadline = command.deadlineMillis
+  }
+
+  override get holdsSocket(): boolean {
+    return this.#phase !== "lent"
   }
 
   override get wants(): number {
@@ -76,10 +84,7 @@ export class CallerStream extends Stream {
   }
 
   get deadlineMillis(): number {
-    if (this.#phase !== "response" && this.#phase !== "payload") return this.#connectDeadline
-    let soonest = Number.POSITIVE_INFINITY
-    for (const move of this.#moves()) if (!move.stopped) soonest = Math.min(soonest, move.deadlineMillis)
-    return soonest
+    return this.#up ? this.#soonest : this.#connectDeadline
   }
 
   override ready(events: number): void {
@@ -91,27 +96,49 @@ export class CallerStream extends Stream {
   }
 
   expired(nowMillis: number): void {
-    if (this.#phase !== "response" && this.#phase !== "payload") {
+    if (!this.#up) {
       return this.#fail("KV_DEADLINE", `no stream to ${this.#peer} was up before the deadline`)
     }
-    for (const move of this.#moves()) {
-      if (nowMillis >= move.deadlineMillis) {
-        this.stop(move.id, "KV_DEADLINE", `${move.bytesDone} bytes had arrived when the deadline passed`)
-      }
+    this.#soonest = Number.POSITIVE_INFINITY
+    for (const move of [...this.#live.values()]) {
+      if (nowMillis < move.deadlineMillis) this.#soonest = Math.min(this.#soonest, move.deadlineMillis)
+      else this.stop(move.id, "KV_DEADLINE", `${move.bytesDone} bytes had arrived when the deadline passed`)
     }
   }
 
   uses(region: number): boolean {
-    for (const move of this.#moves())
-      if (!move.stopped && move.pieces.localRegion.includes(region)) return true
+    for (const move of this.#live.values()) if (move.pieces.regions.includes(region)) return true
     return false
   }
 
   /** Takes a new move; its requests go out as slots are free. */
-  start(command: MoveCommand): void {
-    const move = new CallerMove(command.move, command.direction, command.pieces, command.deadlineMillis)
+  start(command: PostCommand, pieces: RailPieces): void {
+    const move = new CallerMove(command.move, command.direction, pieces, command.deadlineMillis)
+    this.#add(move)
     this.#waiting.push(move)
     this.#request()
+  }
+
+  /** Takes the socket back from the main thread, with the rest of one answer still to come. */
+  takeBack(command: ExpressCommand): void {
+    const { batch, pieces, received, header } = command
+    const move = new CallerMove(command.move, "read", pieces, command.deadlineMillis)
+    const range = move.next()
+    move.outstanding = 1
+    this.#add(move)
+    this.#inFlight.push({ batch, move, range, slot: undefined, endsAt: 0 })
+    this.#phase = "response"
+    this.host.changed()
+    const { small } = this.memory
+    small.u8.set(header)
+    this.incoming.push(small.address, headerBytes)
+    this.incoming.advance(header.byteLength)
+    if (this.incoming.bytes > 0) return
+    this.#takeResponse()
+    if ((this.#phase as Phase) !== "payload") return
+    this.incoming.advance(received - headerBytes)
+    this.arrived()
+    if (this.incoming.bytes === 0) this.#finishRequest()
   }
 
   /**
@@ -120,18 +147,22 @@ export class CallerStream extends Stream {
    * A read's late bytes go to the sink. A write that is under way cannot be taken back, so its stream is closed.
    */
   stop(id: number, code: KvErrorCode, what: string): void {
-    for (const move of [...this.#moves()]) {
-      if (move.id !== id || move.stopped) continue
-      this.#giveUp(move, new KvError(code, { what }))
-      if (move.direction === "write" && move.outstanding > 0) {
-        return this.close("a write was stopped half way, and its bytes cannot be called back")
-      }
-      const current = this.#inFlight[0]
-      if (this.#phase === "payload" && current?.move === move) {
-        this.incoming.redirect(this.host.sink.address, this.host.sink.byteLength)
-      }
+    const move = this.#live.get(id)
+    if (move === undefined) return
+    this.#giveUp(move, new KvError(code, { what }))
+    if (move.direction === "write" && move.outstanding > 0) {
+      return this.close("a write was stopped half way, and its bytes cannot be called back")
+    }
+    if (this.#phase === "payload" && this.#inFlight[0]?.move === move) {
+      this.incoming.redirect(this.host.sink.address, this.host.sink.byteLength)
     }
     this.#request()
+  }
+
+  protected override arrived(): void {
+    const { move, range } = this.#inFlight[0] ?? {}
+    if (this.#phase !== "payload" || move === undefined || move.stopped) return
+    this.#hash(move, range!.first + (this.incoming.bytes === 0 ? range!.count - 1 : this.incoming.passed))
   }
 
   protected received(): void {
@@ -146,19 +177,37 @@ export class CallerStream extends Stream {
   protected ended(why: string): void {
     const text = { what: `the stream to ${this.#peer} ended`, why }
     const error = new KvError("KV_PEER_LOST", text).toJSON()
+    const { connection } = this
     this.#phase = "closed"
-    for (const move of this.#moves()) {
-      if (!move.stopped) this.host.emit({ type: "stopped", move: move.id, error })
-    }
+    for (const move of this.#live.keys()) this.host.emit({ type: "stopped", connection, move, error })
+    this.#live.clear()
     this.#waiting.length = 0
     this.#inFlight.length = 0
-    this.host.emit({ type: "lost", connection: this.connection, error })
+    this.host.emit({ type: "lost", connection, express: this.#express, error })
+  }
+
+  /** True once moves can be asked for. */
+  get #up(): boolean {
+    return this.#phase === "response" || this.#phase === "payload" || this.#phase === "lent"
+  }
+
+  #add(move: CallerMove): void {
+    this.#live.set(move.id, move)
+    this.#soonest = Math.min(this.#soonest, move.deadlineMillis)
+  }
+
+  /** Hashes what lies in pieces before `landed`. */
+  #hash(move: CallerMove, landed: number): void {
+    const { hashes } = move.pieces
+    if (hashes === undefined) return
+    move.hashed = hashLanded(hashes, move.hashed, landed, (region) => this.host.regionsById.get(region)!.span)
   }
 
   #fail(code: KvErrorCode, what: string, why?: string): void {
     const next = "check that the peer runs, and that nothing between blocks the port"
     const text = why === undefined ? { what, next } : { what, why, next }
-    this.host.emit({ type: "lost", connection: this.connection, error: new KvError(code, text).toJSON() })
+    const error = new KvError(code, text).toJSON()
+    this.host.emit({ type: "lost", connection: this.connection, express: this.#express, error })
     this.close(what)
   }
 
@@ -171,6 +220,7 @@ export class CallerStream extends Stream {
         `connect answered ${errnoName(code)}`,
       )
     }
+    this.host.sockets.fitToPeer(this.fd)
     this.#phase = "greeting"
     this.incoming.push(this.memory.small.address, greetingBytes)
   }
@@ -203,7 +253,15 @@ export class CallerStream extends Stream {
       )
     }
     this.#phase = "response"
-    this.host.emit({ type: "connected", connection: this.connection })
+    if (this.#express) this.#lend()
+    else this.host.emit({ type: "connected", connection: this.connection })
+  }
+
+  /** Gives the socket to the main thread: from here on it is not watched here, nor closed. */
+  #lend(): void {
+    this.#phase = "lent"
+    this.host.changed()
+    this.host.emit({ type: "lent", connection: this.connection, fd: this.fd })
   }
 
   /** Sends requests while there are pieces to ask for and slots to ask with. */
@@ -223,41 +281,28 @@ export class CallerStream extends Stream {
 
   #compose(move: CallerMove, slot: number): void {
     const { data, address } = this.memory.requests[slot]!
-    const { pieces } = move
-    const places: { address: number; length: number }[] = []
-    let bytes = 0
-    while (move.piece < pieces.length.length && places.length < requestPiecesMax && bytes < requestBytesMax) {
-      const index = move.piece
-      const length = Math.min(pieces.length[index]! - move.pieceDone, requestBytesMax - bytes)
-      const span = this.host.regionsById.get(pieces.localRegion[index]!)!.span
-      writePiece(
-        data,
-        places.length,
-        pieces.rkey[index]!,
-        length,
-        pieces.remoteOffset[index]! + move.pieceDone,
-      )
-      places.push({ address: span.addressOf(pieces.localOffset[index]! + move.pieceDone, length), length })
-      bytes += length
-      move.pieceDone += length
-      if (move.pieceDone === pieces.length[index]) {
-        move.piece += 1
-        move.pieceDone = 0
-      }
-    }
+    const range = move.next()
+    const { first, skipped, count, bytes } = range
+    const { length, rkey, remoteOffset } = move.pieces
     const batch = this.#nextBatch
     this.#nextBatch = (this.#nextBatch % 0xffffffff) + 1
-    writeRequest(data, { direction: direction[move.direction], batch, pieces: places.length, bytes })
-    const tableEnd = headerBytes + places.length * pieceBytes
+    writeRequest(data, { direction: direction[move.direction], batch, pieces: count, bytes })
+    let left = bytes
+    for (let i = 0; i < count; i++) {
+      const passed = i === 0 ? skipped : 0
+      const taken = Math.min(length[first + i]! - passed, left)
+      writePiece(data, i, rkey[first + i]!, taken, remoteOffset[first + i]! + passed)
+      left -= taken
+    }
+    const tableEnd = headerBytes + count * pieceBytes
     this.outgoing.push(address, tableEnd)
     this.#queuedBytes += tableEnd
     if (move.direction === "write") {
-      for (const place of places) this.outgoing.push(place.address, place.length)
+      move.addPlaces(range, this.outgoing)
       this.#queuedBytes += bytes
     }
     move.outstanding += 1
-    const expected = move.direction === "read" ? places : []
-    this.#inFlight.push({ batch, move, bytes, slot, endsAt: this.#queuedBytes, places: expected })
+    this.#inFlight.push({ batch, move, range, slot, endsAt: this.#queuedBytes })
   }
 
   #takeResponse(): void {
@@ -276,43 +321,38 @@ export class CallerStream extends Stream {
       return
     }
     if (request.move.direction === "write") return this.#finishRequest()
-    if (response.bytes !== request.bytes) return this.close("an answer has another length than its request")
+    if (response.bytes !== request.range.bytes)
+      return this.close("an answer has another length than its request")
     this.#phase = "payload"
     if (request.move.stopped) {
-      this.incoming.push(this.host.sink.address, request.bytes)
+      this.incoming.push(this.host.sink.address, request.range.bytes)
       this.incoming.redirect(this.host.sink.address, this.host.sink.byteLength)
       return
     }
-    for (const { address, length } of request.places) this.incoming.push(address, length)
+    request.move.addPlaces(request.range, this.incoming)
   }
 
   #finishRequest(): void {
-    const { move, slot, bytes } = this.#inFlight.shift()!
+    const { move, slot, range } = this.#inFlight.shift()!
     this.#phase = "response"
-    this.#freeSlots.push(slot)
+    if (slot !== undefined) this.#freeSlots.push(slot)
     move.outstanding -= 1
-    move.bytesDone += bytes
-    if (move.finished && !move.stopped)
-      this.host.emit({ type: "moved", move: move.id, bytes: move.bytesDone })
+    move.bytesDone += range.bytes
+    if (move.finished && !move.stopped) this.#finish(move)
     if (this.#inFlight.length > 0) this.incoming.push(this.memory.small.address, headerBytes)
+    else if (this.#express) return this.#lend()
     this.#request()
   }
 
-  #refused(request: InFlight, code: number, piece: number): void {
-    const reasons: Record<number, readonly [KvErrorCode, string]> = {
-      [status.rkeyRejected]: [
-        "KV_RKEY_REJECTED",
-        "the peer does not know that key: it restarted, or closed the region",
-      ],
-      [status.outOfBounds]: ["KV_REGION_BOUNDS", "the piece does not lie inside the peer's region"],
-      [status.notGranted]: ["KV_PEER_UNTRUSTED", `the peer did not grant a ${request.move.direction}`],
-    }
-    const [errorCode, why] =
-      reasons[code] ?? (["KV_WIRE_INVALID", `the peer answered status ${code}`] as const)
-    if (request.move.stopped) return
-    const what = `${this.#peer} refused piece ${piece} of a request of ${request.bytes} bytes`
-    const { move } = request
-    this.#giveUp(move, new KvError(errorCode, { what, why }))
+  #finish(move: CallerMove): void {
+    this.#hash(move, move.pieces.count)
+    this.#live.delete(move.id)
+    this.host.emit({ type: "moved", connection: this.connection, move: move.id, bytes: move.bytesDone })
+  }
+
+  #refused({ move, range }: InFlight, code: number, piece: number): void {
+    if (move.stopped) return
+    this.#giveUp(move, refusal(this.#peer, move.direction, range.bytes, code, piece))
     if (move.direction === "write" && move.outstanding > 1) {
       this.close("a write was refused while more of it was under way")
     }
@@ -321,12 +361,10 @@ export class CallerStream extends Stream {
   /** Asks for nothing more of a move, and tells why it has ended. */
   #giveUp(move: CallerMove, error: KvError): void {
     move.stopped = true
+    this.#live.delete(move.id)
     const waiting = this.#waiting.indexOf(move)
     if (waiting >= 0) this.#waiting.splice(waiting, 1)
-    this.host.emit({ type: "stopped", move: move.id, error: error.toJSON() })
-  }
-
-  #moves(): Set<CallerMove> {
-    return new Set([...this.#inFlight.map((request) => request.move), ...this.#waiting])
+    const { connection } = this
+    this.host.emit({ type: "stopped", connection, move: move.id, error: error.toJSON() })
   }
 }

@@ -20,8 +20,9 @@ import {
   writeResponse,
 } from "../../wire/stream-frames.ts"
 import { inside } from "../check-move.ts"
-import type { MoverHost } from "./mover-host.ts"
+import type { MoverHost, MoverRegion } from "./mover-host.ts"
 import { sharedMillis } from "./mover-messages.ts"
+import { Places } from "./places.ts"
 import { Stream } from "./stream.ts"
 import type { StreamMemory } from "./stream-memory.ts"
 import { provesSession } from "./stream-proof.ts"
@@ -38,8 +39,9 @@ export class ListenerStream extends Stream {
   readonly memory: StreamMemory
   #phase: Phase = "hello"
   #request: RequestHeader | undefined
-  /** Regions that the request in work touches. */
+  /** Regions that the request in work touches, and where its pieces lie, once all of them were checked. */
   readonly #regions = new Set<number>()
+  readonly #places = new Places()
   #answer: { status: number; piece: number } = { status: status.ok, piece: 0 }
   readonly #deadlineMillis = sharedMillis() + authenticationMillis
 
@@ -121,7 +123,7 @@ export class ListenerStream extends Stream {
     this.#answer = this.#check(request)
     if (request.direction === direction.read) return this.#respond()
     this.#phase = "payload"
-    if (this.#answer.status === status.ok) this.#addPieces(request, this.incoming)
+    if (this.#answer.status === status.ok) this.#places.addTo(this.incoming)
     else {
       // What cannot be placed still has to pass, or the stream would lose its step.
       this.incoming.push(this.memory.table.address, request.bytes)
@@ -135,7 +137,7 @@ export class ListenerStream extends Stream {
     this.#phase = "answering"
     if (request.direction === direction.read && verdict === status.ok) {
       this.#queueResponse(verdict, request.batch, piece, request.bytes)
-      this.#addPieces(request, this.outgoing)
+      this.#places.addTo(this.outgoing)
       this.push()
     } else {
       this.#sendResponse(verdict, request.batch, piece)
@@ -149,23 +151,23 @@ export class ListenerStream extends Stream {
     if (rights === undefined || !(reading ? rights.read : rights.write)) {
       return { status: status.notGranted, piece: 0 }
     }
-    let bytes = 0
+    const { data } = this.memory.table
+    let [bytes, lastKey] = [0, -1]
+    let region: MoverRegion | undefined
+    this.#places.clear()
     for (let i = 0; i < request.pieces; i++) {
-      const { rkey, offset, length } = readPiece(this.memory.table.data, i)
-      const region = this.host.regionsByKey.get(rkey)
-      if (region === undefined) return { status: status.rkeyRejected, piece: i }
-      if (!inside(offset, length, region.span.byteLength)) return { status: status.outOfBounds, piece: i }
-      this.#regions.add(region.region)
+      const { rkey, offset, length } = readPiece(data, i)
+      if (rkey !== lastKey) {
+        region = this.host.regionsByKey.get(rkey)
+        if (region === undefined) return { status: status.rkeyRejected, piece: i }
+        this.#regions.add(region.region)
+        lastKey = rkey
+      }
+      if (!inside(offset, length, region!.span.byteLength)) return { status: status.outOfBounds, piece: i }
+      this.#places.push(region!.span.addressOf(offset, length), length)
       bytes += length
     }
     return { status: bytes === request.bytes ? status.ok : status.malformed, piece: 0 }
-  }
-
-  #addPieces(request: RequestHeader, segments: { push(address: number, length: number): void }): void {
-    for (let i = 0; i < request.pieces; i++) {
-      const { rkey, offset, length } = readPiece(this.memory.table.data, i)
-      segments.push(this.host.regionsByKey.get(rkey)!.span.addressOf(offset, length), length)
-    }
   }
 
   #sendResponse(verdict: number, batch: number, piece: number): void {

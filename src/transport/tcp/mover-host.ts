@@ -27,4 +27,6 @@ export interface MoverHost {
   readonly regionsByKey: ReadonlyMap<number, MoverRegion>
   readonly sessions: ReadonlyMap<string, MoverSession>
   emit(event: MoverEvent): void
+  /** A stream was closed, or changed hands: the list of those that are waited for is no longer right. */
+  changed(): void
 }

@@ -13,6 +13,9 @@ process.on("exit", () => {
   for (const mover of running) mover.interrupt()
 })
 
+/** How a mover waits. */
+export type MoverSpin = Pick<MoverStart, "spinners" | "spinMicros">
+
 /** A mover thread as the main thread holds it: commands in, events out, and an end that cannot be missed. */
 export class MoverThread {
   readonly #worker: Worker
@@ -28,8 +31,12 @@ export class MoverThread {
   #stopped: Promise<void> | undefined
 
   /** @throws KvError KV_OS, KV_PORT_IN_USE when the mover cannot listen on `host`. */
-  static async start(host: string, onEvent: (event: MoverEvent) => void): Promise<MoverThread> {
-    const mover = new MoverThread(host, onEvent)
+  static async start(
+    host: string,
+    spin: MoverSpin,
+    onEvent: (event: MoverEvent) => void,
+  ): Promise<MoverThread> {
+    const mover = new MoverThread(host, spin, onEvent)
     try {
       mover.#port = await mover.#listening
       return mover
@@ -39,10 +46,11 @@ export class MoverThread {
     }
   }
 
-  private constructor(host: string, onEvent: (event: MoverEvent) => void) {
+  private constructor(host: string, spin: MoverSpin, onEvent: (event: MoverEvent) => void) {
     this.#memory = new ControlMemory(4096)
     this.#wakeUp = new WakeUp(openWakeUp(), this.#memory)
-    const workerData: MoverStart = { host, wakeUp: this.#wakeUp.fd, stopFlag: this.#stopFlag.buffer }
+    const stopFlag = this.#stopFlag.buffer
+    const workerData: MoverStart = { host, wakeUp: this.#wakeUp.fd, stopFlag, ...spin }
     const worker = new Worker(new URL("./mover-thread.js", import.meta.url), { workerData })
     this.#worker = worker
     // From here on: the thread may block before we hear its first word, and the process may exit meanwhile.
@@ -75,6 +83,11 @@ export class MoverThread {
     if (this.#gone !== undefined) throw this.#gone
     this.#worker.postMessage(command)
     this.#wakeUp.ring()
+  }
+
+  /** `tell` for what a thread that is gone needs not be told. */
+  tellQuietly(command: MoverCommand): void {
+    if (this.#gone === undefined) this.tell(command)
   }
 
   /** Sends a command that is answered; resolves when it was carried out, or when the thread is gone. */

@@ -10,7 +10,16 @@ import { WakeUp } from "../../os/wake-up.ts"
 import { CallerStream } from "./caller-stream.ts"
 import { ListenerStream } from "./listener-stream.ts"
 import type { MoverHost, MoverRegion, MoverSession } from "./mover-host.ts"
-import { type MoverCommand, type MoverEvent, type MoverStart, sharedMillis } from "./mover-messages.ts"
+import {
+  type ConnectCommand,
+  type MoverCommand,
+  type MoverEvent,
+  type MoverStart,
+  type PostCommand,
+  sharedMillis,
+} from "./mover-messages.ts"
+import type { RailPieces } from "./rail-pieces.ts"
+import { SpinPermit } from "./spin-permit.ts"
 import { StreamMemory } from "./stream-memory.ts"
 
 /** Streams of one mover, both roles together. */
@@ -43,6 +52,12 @@ export class Mover implements MoverHost {
   readonly #listener: { readonly fd: number; readonly port: number }
   readonly #listening = new Set<ListenerStream>()
   readonly #calling = new Map<number, CallerStream>()
+  readonly #express = new Map<number, CallerStream>()
+  readonly #prepared = new Map<number, RailPieces>()
+  readonly #spin: SpinPermit
+  /** The streams that are waited for, in the order of the poll table. */
+  #streams: (ListenerStream | CallerStream)[] = []
+  #listIsRight = false
   readonly #spareMemory: StreamMemory[] = []
   #running = true
   /** Until then no caller is let in: the process had no descriptor or memory for the last one. */
@@ -57,6 +72,7 @@ export class Mover implements MoverHost {
     this.#poller = new Poller(this.#memory, streamsMax + 2)
     this.#wakeUp = new WakeUp(start.wakeUp, this.#memory)
     this.#stopFlag = new Int32Array(start.stopFlag)
+    this.#spin = new SpinPermit(start.spinners, start.spinMicros)
     this.#listener = this.sockets.listen(start.host, 0)
     this.emit({ type: "listening", port: this.#listener.port })
   }
@@ -71,49 +87,69 @@ export class Mover implements MoverHost {
       while (this.#running && Atomics.load(this.#stopFlag, 0) === 0) this.#turn()
     } finally {
       // Also after a failure: the descriptors are the process's, and peers wait until they are closed.
-      for (const stream of this.#streams()) stream.close("this side stopped")
+      this.#spin.giveBack()
+      for (const stream of this.#all()) stream.close("this side stopped")
       this.sockets.close(this.#listener.fd)
       for (const memory of this.#spareMemory) memory[Symbol.dispose]()
       this.#memory[Symbol.dispose]()
     }
   }
 
-  #turn(): void {
-    this.#sweep()
-    this.#poller.clear()
-    const bell = this.#poller.watch(this.#wakeUp.fd, interest.read)
-    const open = this.#hasRoom() && sharedMillis() >= this.#doorClosedUntil
-    const door = this.#poller.watch(this.#listener.fd, open ? interest.read : 0)
-    const streams = this.#streams()
-    const places = streams.map((stream) => this.#poller.watch(stream.fd, stream.wants))
-    this.#poller.wait(this.#timeout(streams))
-
-    for (let i = 0; i < streams.length; i++) {
-      const events = this.#poller.ready(places[i]!)
-      if (events !== 0 && !streams[i]!.closed) streams[i]!.ready(events)
-    }
-    const now = sharedMillis()
-    for (const stream of streams) if (!stream.closed && stream.deadlineMillis <= now) stream.expired(now)
-    if (this.#poller.ready(door) !== 0) this.#accept()
-    if (this.#poller.ready(bell) !== 0) this.#obey()
+  changed(): void {
+    this.#listIsRight = false
   }
 
-  #timeout(streams: readonly (ListenerStream | CallerStream)[]): number {
+  #turn(): void {
+    if (!this.#listIsRight) this.#list()
     const now = sharedMillis()
     let soonest = this.#doorClosedUntil > now ? this.#doorClosedUntil : Number.POSITIVE_INFINITY
-    for (const stream of streams) soonest = Math.min(soonest, stream.deadlineMillis)
-    if (soonest === Number.POSITIVE_INFINITY) return -1
-    return Math.max(0, Math.min(2 ** 30, Math.ceil(soonest - now)))
+    this.#poller.clear()
+    const bell = this.#poller.watch(this.#wakeUp.fd, interest.read)
+    const open = this.#doorClosedUntil <= now && this.#hasRoom()
+    const door = this.#poller.watch(this.#listener.fd, open ? interest.read : 0)
+    for (const stream of this.#streams) {
+      if (stream.deadlineMillis <= now) stream.expired(now)
+      // Also when it was closed just now: every stream keeps its place in the table until the list is made anew.
+      this.#poller.watch(stream.closed ? -1 : stream.fd, stream.wants)
+      soonest = Math.min(soonest, stream.deadlineMillis)
+    }
+    this.#wait(now, soonest)
+
+    let busy = false
+    for (let i = 0; i < this.#streams.length; i++) {
+      const events = this.#poller.ready(door + 1 + i)
+      if (events === 0) continue
+      busy = true
+      const stream = this.#streams[i]!
+      if (!stream.closed) stream.ready(events)
+    }
+    if (this.#poller.ready(door) !== 0) this.#accept()
+    if (this.#poller.ready(bell) !== 0) {
+      this.#obey()
+      busy = true
+    }
+    if (busy && this.#spin.wanted) this.#spin.renew(sharedMillis())
   }
 
-  #streams(): (ListenerStream | CallerStream)[] {
-    return [...this.#listening, ...this.#calling.values()]
+  /** Looks again at once while it may, else sleeps until something happens or the next deadline comes. */
+  #wait(now: number, soonest: number): void {
+    if (this.#spin.lasts(now)) return this.#poller.wait(0)
+    if (soonest === Number.POSITIVE_INFINITY) return this.#poller.wait(-1)
+    this.#poller.wait(Math.max(0, Math.min(2 ** 30, Math.ceil(soonest - now))))
   }
 
   #hasRoom(): boolean {
     let strangers = 0
     for (const stream of this.#listening) if (stream.session === undefined) strangers += 1
-    return strangers < strangersMax && this.#listening.size + this.#calling.size < streamsMax
+    return strangers < strangersMax && this.#room() > 0
+  }
+
+  #room(): number {
+    return streamsMax - this.#listening.size - this.#calling.size - this.#express.size
+  }
+
+  #all(): (ListenerStream | CallerStream)[] {
+    return [...this.#listening, ...this.#calling.values(), ...this.#express.values()]
   }
 
   #accept(): void {
@@ -125,21 +161,28 @@ export class Mover implements MoverHost {
         return
       }
       this.#listening.add(new ListenerStream(this, fd, this.#takeMemory()))
+      this.changed()
     }
   }
 
-  /** Forgets closed streams and keeps their memory for the next ones. */
-  #sweep(): void {
+  /** Lists the streams that are waited for, and keeps the memory of closed ones for the next. */
+  #list(): void {
+    this.#streams = []
     for (const stream of this.#listening) {
-      if (!stream.closed) continue
-      this.#listening.delete(stream)
-      this.#spareMemory.push(stream.memory)
+      if (stream.closed) {
+        this.#listening.delete(stream)
+        this.#spareMemory.push(stream.memory)
+      } else this.#streams.push(stream)
     }
-    for (const [connection, stream] of this.#calling) {
-      if (!stream.closed) continue
-      this.#calling.delete(connection)
-      this.#spareMemory.push(stream.memory)
+    for (const calling of [this.#calling, this.#express]) {
+      for (const [connection, stream] of calling) {
+        if (stream.closed) {
+          calling.delete(connection)
+          this.#spareMemory.push(stream.memory)
+        } else if (stream.holdsSocket) this.#streams.push(stream)
+      }
     }
+    this.#listIsRight = true
   }
 
   #takeMemory(): StreamMemory {
@@ -161,12 +204,16 @@ export class Mover implements MoverHost {
     else if (command.type === "admit") this.sessions.set(command.session, command)
     else if (command.type === "dismiss") this.#dismiss(command.session, command.call)
     else if (command.type === "connect") this.#connect(command)
-    else if (command.type === "move") this.#move(command)
+    else if (command.type === "post") this.#post(command)
+    else if (command.type === "forget") this.#prepared.delete(command.prepared)
+    else if (command.type === "express") this.#express.get(command.connection)?.takeBack(command)
     else if (command.type === "cancel") {
-      this.#calling.get(command.connection)?.stop(command.move, "KV_CANCELLED", "the transfer was cancelled")
-    } else if (command.type === "disconnect")
-      this.#calling.get(command.connection)?.close("this side closed it")
-    else this.#running = false
+      for (const calling of [this.#calling, this.#express])
+        calling.get(command.connection)?.stop(command.move, "KV_CANCELLED", "the transfer was cancelled")
+    } else if (command.type === "disconnect") {
+      for (const calling of [this.#calling, this.#express])
+        calling.get(command.connection)?.close("this side closed it")
+    } else this.#running = false
   }
 
   #register(command: Extract<MoverCommand, { type: "register" }>): void {
@@ -180,7 +227,7 @@ export class Mover implements MoverHost {
     if (region !== undefined) {
       this.regionsById.delete(id)
       this.regionsByKey.delete(region.rkey)
-      for (const stream of this.#streams()) if (stream.uses(id)) stream.close("a region it used was closed")
+      for (const stream of this.#all()) if (stream.uses(id)) stream.close("a region it used was closed")
     }
     this.emit({ type: "done", call })
   }
@@ -192,27 +239,33 @@ export class Mover implements MoverHost {
     this.emit({ type: "done", call })
   }
 
-  #connect(command: Extract<MoverCommand, { type: "connect" }>): void {
-    const { connection } = command
+  #connect(command: ConnectCommand): void {
+    const { connection, express } = command
     try {
-      if (this.#listening.size + this.#calling.size >= streamsMax) {
+      if (this.#room() <= 0) {
         throw new KvError("KV_LIMIT", {
           what: `this rail already has ${streamsMax} streams`,
           next: "close some peers",
         })
       }
       const fd = this.sockets.connect(command.host, command.port)
-      this.#calling.set(connection, new CallerStream(this, fd, this.#takeMemory(), command))
+      const stream = new CallerStream(this, fd, this.#takeMemory(), command)
+      if (express) this.#express.set(connection, stream)
+      else this.#calling.set(connection, stream)
+      this.changed()
     } catch (thrown) {
       if (!(thrown instanceof KvError)) throw thrown
-      this.emit({ type: "lost", connection, error: thrown.toJSON() })
+      this.emit({ type: "lost", connection, express, error: thrown.toJSON() })
     }
   }
 
-  #move(command: Extract<MoverCommand, { type: "move" }>): void {
-    const stream = this.#calling.get(command.connection)
-    if (stream !== undefined && !stream.closed) return stream.start(command)
+  #post(command: PostCommand): void {
+    const { connection, move, prepared, once } = command
+    const pieces = command.pieces ?? this.#prepared.get(prepared)!
+    if (!once) this.#prepared.set(prepared, pieces)
+    const stream = this.#calling.get(connection)
+    if (stream !== undefined && !stream.closed) return stream.start(command, pieces)
     const error = new KvError("KV_PEER_LOST", { what: "the stream had ended before the transfer began" })
-    this.emit({ type: "stopped", move: command.move, error: error.toJSON() })
+    this.emit({ type: "stopped", connection, move, error: error.toJSON() })
   }
 }

@@ -1,7 +1,7 @@
 import type { MessageIo } from "../../os/message-io.ts"
 
-/** Most bytes and pieces offered to one call: enough to fill a socket, small enough to share a thread. */
-const bytesPerCall = 4 * 2 ** 20
+/** Most bytes and pieces offered to one call: more than a socket holds, and little to list again for the next. */
+const bytesPerCall = 2 ** 20
 const segmentsPerCall = 1024
 /** Passed runs that are kept before they are forgotten together. */
 const passedMax = 4096
@@ -12,6 +12,13 @@ export class Segments {
   #lengths: number[] = []
   #first = 0
   #bytes = 0
+  /** Runs that were forgotten since the queue was empty. */
+  #forgotten = 0
+
+  /** Runs that have passed whole since the queue was empty. */
+  get passed(): number {
+    return this.#forgotten + this.#first
+  }
 
   /** Bytes that still have to pass. */
   get bytes(): number {
@@ -29,6 +36,7 @@ export class Segments {
     this.#lengths = []
     this.#first = 0
     this.#bytes = 0
+    this.#forgotten = 0
   }
 
   /** Puts the front of the queue into an empty message. */
@@ -62,6 +70,7 @@ export class Segments {
   #forgetPassed(): void {
     this.#addresses.splice(0, this.#first)
     this.#lengths.splice(0, this.#first)
+    this.#forgotten += this.#first
     this.#first = 0
   }
 

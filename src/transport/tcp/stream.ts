@@ -3,6 +3,9 @@ import { interest } from "../../os/poller.ts"
 import type { MoverHost } from "./mover-host.ts"
 import { Segments } from "./segments.ts"
 
+/** How often one stream is read before the others of its thread have their turn. */
+const roundsMax = 64
+
 /** One socket of a mover, driven by readiness. Subclasses say what the bytes mean. */
 export abstract class Stream {
   readonly fd: number
@@ -20,6 +23,11 @@ export abstract class Stream {
 
   get closed(): boolean {
     return this.#closed
+  }
+
+  /** False while another thread has the socket, and will close it. */
+  get holdsSocket(): boolean {
+    return true
   }
 
   /** Bits of `interest` to wait for. */
@@ -48,7 +56,8 @@ export abstract class Stream {
   /** The socket is ready for `events`. */
   ready(events: number): void {
     if ((events & interest.write) !== 0) this.push()
-    if ((events & interest.read) !== 0 && !this.#closed && this.incoming.bytes > 0) this.#pull()
+    // Whoever has sent its answer mostly finds the next request here already.
+    if (this.outgoing.bytes === 0 || (events & interest.read) !== 0) this.pull()
   }
 
   /** Ends the stream; safe to call again. */
@@ -57,9 +66,13 @@ export abstract class Stream {
     this.#closed = true
     this.outgoing.clear()
     this.incoming.clear()
-    this.host.sockets.close(this.fd)
+    if (this.holdsSocket) this.host.sockets.close(this.fd)
+    this.host.changed()
     this.ended(why)
   }
+
+  /** Something has arrived at the front of `incoming`. */
+  protected arrived(): void {}
 
   /** Sends what the socket takes now. */
   protected push(): void {
@@ -81,27 +94,22 @@ export abstract class Stream {
     }
   }
 
-  #pull(): void {
-    this.incoming.fill(this.host.io)
-    const received = this.host.io.receive(this.fd)
-    if (received === 0) return this.close("the peer closed the stream")
-    if (received < 0) {
-      if (!wouldBlock(received)) this.close(`receiving failed with errno ${-received}`)
-      return
-    }
-    this.incoming.advance(received)
-    while (this.incoming.bytes === 0 && !this.#closed) {
-      this.received()
-      if (this.incoming.bytes === 0) return
-      // Small frames are usually there already: one more try saves a wait.
+  /** Receives what the socket has now. */
+  protected pull(): void {
+    for (let round = 0; round < roundsMax && this.incoming.bytes > 0 && !this.#closed; round++) {
       this.incoming.fill(this.host.io)
-      const more = this.host.io.receive(this.fd)
-      if (more <= 0) {
-        if (more === 0) this.close("the peer closed the stream")
-        else if (!wouldBlock(more)) this.close(`receiving failed with errno ${-more}`)
+      const offered = this.host.io.bytes
+      const received = this.host.io.receive(this.fd)
+      if (received <= 0) {
+        if (received === 0) this.close("the peer closed the stream")
+        else if (!wouldBlock(received)) this.close(`receiving failed with errno ${-received}`)
         return
       }
-      this.incoming.advance(more)
+      this.incoming.advance(received)
+      this.arrived()
+      if (this.incoming.bytes === 0) this.received()
+      // The socket is empty; small frames that follow are usually there already, and one more try saves a wait.
+      if (received < offered) return
     }
   }
 }

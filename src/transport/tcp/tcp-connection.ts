@@ -1,10 +1,12 @@
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { checkMove } from "../check-move.ts"
-import { preparedByRunning } from "../prepared-move.ts"
 import type { Connection, Move, Moved, MoveRequest, PreparedMove } from "../transport.ts"
-import { type MoverEvent, type RailPieces, sharedMillis } from "./mover-messages.ts"
+import type { ExpressDesk } from "./express-desk.ts"
+import { ExpressStream } from "./express-stream.ts"
+import type { MoverCommand, MoverEvent } from "./mover-messages.ts"
 import type { MoverThread } from "./mover-thread-handle.ts"
+import { type PendingMove, PreparedTcpMove } from "./prepared-tcp-move.ts"
 
 /** Moves that may be under way on one connection at once. */
 const movesMax = 1024
@@ -14,30 +16,27 @@ export interface TcpOwner {
   readonly movers: readonly MoverThread[]
   readonly spans: ReadonlyMap<number, MemorySpan>
   readonly connections: Map<number, TcpConnection>
+  /** Absent where the calling thread never waits by itself. */
+  readonly desk: ExpressDesk | undefined
 }
 
-/** One move over all rails: it ends when every rail that carries a part of it has ended. */
-interface PendingMove {
-  readonly bytesByRail: number[]
-  readonly railsLeft: Set<number>
-  failure: KvError | undefined
-  resolve(): void
-  reject(error: KvError): void
-}
-
-let nextMove = 1
-
-/** A stream per rail to one peer. When one is lost, the connection is lost. */
+/**
+ * A stream per rail to one peer, and where the calling thread may wait by itself one more, the express stream.
+ *
+ * When one is lost, the connection is lost. The express stream counts as a rail with a number behind all others.
+ */
 export class TcpConnection implements Connection {
   readonly transport = "tcp"
   readonly session: string
   readonly lost: Promise<Error>
-  /** Resolves when every rail is connected and proven; rejects with the first rail's reason. */
+  /** Resolves when every stream is connected and proven; rejects with the first one's reason. */
   readonly up: Promise<void>
-  readonly #id: number
-  readonly #owner: TcpOwner
-  readonly #peerRails: number
-  readonly #railsUp = new Set<number>()
+  readonly id: number
+  readonly owner: TcpOwner
+  readonly peerRails: number
+  /** There while the main thread has the express stream. */
+  express: ExpressStream | undefined
+  readonly #streamsUp = new Set<number>()
   readonly #moves = new Map<number, PendingMove>()
   #failure: KvError | undefined
   #resolveUp!: () => void
@@ -45,10 +44,10 @@ export class TcpConnection implements Connection {
   #resolveLost!: (error: KvError) => void
 
   constructor(id: number, session: string, owner: TcpOwner, peerRails: number) {
-    this.#id = id
+    this.id = id
     this.session = session
-    this.#owner = owner
-    this.#peerRails = peerRails
+    this.owner = owner
+    this.peerRails = peerRails
     this.lost = new Promise((resolve) => {
       this.#resolveLost = resolve
     })
@@ -60,98 +59,123 @@ export class TcpConnection implements Connection {
     this.up.catch(() => {})
   }
 
-  /** Takes an event of a rail's mover. Returns true when it was ours. */
-  hear(event: MoverEvent, rail: number): boolean {
-    if (event.type === "connected") {
-      this.#railsUp.add(rail)
-      if (this.#railsUp.size === this.#owner.movers.length) this.#resolveUp()
-    } else if (event.type === "lost") {
-      this.railLost(rail, kvErrorFromRecord(event.error, "KV_PEER_LOST"))
-    } else if (event.type === "moved" || event.type === "stopped") {
-      const move = this.#moves.get(event.move)
-      if (move === undefined) return false
-      if (event.type === "moved") move.bytesByRail[rail] = event.bytes
-      else this.#stopOthers(event.move, rail, kvErrorFromRecord(event.error, "KV_PEER_LOST"))
-      this.#railDone(event.move, rail)
-    }
-    return true
+  /** The number under which the express stream counts among the rails. */
+  get expressRail(): number {
+    return this.owner.movers.length
   }
 
-  /** A rail is gone, and with it the connection: the other rails are closed, and every move ends. */
-  railLost(rail: number, error: KvError): void {
+  /** Takes an event of a rail's mover. */
+  hear(event: MoverEvent, rail: number): void {
+    if (event.type === "connected") this.#streamUp(rail)
+    else if (event.type === "lent") this.#takeExpress(event.fd)
+    else if (event.type === "lost") {
+      const error = kvErrorFromRecord(event.error, "KV_PEER_LOST")
+      this.streamLost(event.express ? this.expressRail : rail, error)
+    } else if (event.type === "moved" || event.type === "stopped") {
+      const move = this.#moves.get(event.move)
+      if (move === undefined) return
+      if (event.type === "moved") move.bytesByRail[rail] = event.bytes
+      else this.#stopOthers(event.move, rail, kvErrorFromRecord(event.error, "KV_PEER_LOST"))
+      this.#railDone(event.move, move.railsLeft.has(this.expressRail) ? this.expressRail : rail)
+    }
+  }
+
+  /** A stream is gone, and with it the connection: the others are closed, and every move ends. */
+  streamLost(rail: number, error: KvError): void {
     if (this.#failure === undefined) {
       this.#failure = error
-      this.#owner.movers.forEach((mover, other) => {
-        if (other !== rail) tellQuietly(mover, { type: "disconnect", connection: this.#id })
-      })
+      this.releaseExpress()
+      // Also the lost stream's own mover: it may have the express stream, or the rail beside it.
+      for (const mover of this.owner.movers) mover.tellQuietly({ type: "disconnect", connection: this.id })
       this.#rejectUp(error)
       this.#resolveLost(error)
     }
-    this.#railsUp.delete(rail)
+    this.#streamsUp.delete(rail)
     for (const [id, move] of [...this.#moves]) {
       move.failure ??= error
       this.#railDone(id, rail)
     }
-    if (this.#railsUp.size === 0) this.#owner.connections.delete(this.#id)
+    if (this.#streamsUp.size === 0) this.owner.connections.delete(this.id)
+  }
+
+  /** Closes the express stream, if the main thread has it. */
+  releaseExpress(): void {
+    if (this.express === undefined) return
+    this.express.close()
+    this.express = undefined
+    this.#streamsUp.delete(this.expressRail)
+  }
+
+  /** @throws KvError the reason why this connection can carry nothing more. */
+  assertUsable(): void {
+    if (this.#failure !== undefined) throw this.#failure
   }
 
   prepare(request: MoveRequest): PreparedMove {
-    if (this.#failure !== undefined) throw this.#failure
-    checkMove(request, this.#owner.spans)
-    return preparedByRunning(request, (checked, options) => this.#run({ ...checked, ...options }))
+    return this.#prepare(request, false)
   }
 
-  async move(move: Move): Promise<Moved> {
-    await using prepared = this.prepare(move)
-    return await prepared.post(move)
+  move(move: Move): Promise<Moved> {
+    try {
+      return this.#prepare(move, true).post(move)
+    } catch (thrown) {
+      return Promise.reject(thrown)
+    }
   }
 
-  async #run(move: Move): Promise<Moved> {
-    if (this.#failure !== undefined) throw this.#failure
+  /** Waits until all rails of a move have ended. `tell` starts it. */
+  begin(id: number, move: PendingMove, tell: () => void): void {
     if (this.#moves.size >= movesMax) {
       throw new KvError("KV_LIMIT", { what: `${movesMax} transfers are under way on one connection already` })
     }
-    if (move.plan.pieces === 0) return { bytes: 0, pieces: 0, rails: [], retries: 0 }
-    const id = nextMove++
-    const rails = this.#owner.movers.length
-    const parts = splitByRail(move, rails, this.#peerRails)
-    const deadlineMillis = sharedMillis() + (move.deadline - performance.now())
-    const bytesByRail = Array<number>(rails).fill(0)
-    const done = new Promise<void>((resolve, reject) => {
-      const railsLeft = new Set(parts.keys())
-      this.#moves.set(id, { bytesByRail, railsLeft, failure: undefined, resolve, reject })
-    })
-    for (const [rail, pieces] of parts) {
-      const { direction } = move
-      const command = {
-        type: "move",
-        connection: this.#id,
-        move: id,
-        direction,
-        pieces,
-        deadlineMillis,
-      } as const
-      this.#owner.movers[rail]!.tell(command)
-    }
-    const cancel = (): void => {
-      for (const rail of parts.keys()) {
-        tellQuietly(this.#owner.movers[rail]!, { type: "cancel", connection: this.#id, move: id })
-      }
-    }
-    move.signal?.addEventListener("abort", cancel, { once: true })
+    this.#moves.set(id, move)
     try {
-      await done
-    } finally {
-      move.signal?.removeEventListener("abort", cancel)
+      tell()
+    } catch (thrown) {
+      this.#moves.delete(id)
+      throw thrown
     }
-    const perRail = bytesByRail.map((bytes, rail) => ({ rail, bytes }))
-    return { bytes: move.plan.bytes, pieces: move.plan.pieces, rails: perRail, retries: 0 }
+  }
+
+  /** Tells the movers of those rails that a move is no longer wanted. */
+  cancel(id: number): void {
+    for (const rail of this.#moves.get(id)?.railsLeft ?? []) {
+      this.#moverOf(rail).tellQuietly({ type: "cancel", connection: this.id, move: id })
+    }
+  }
+
+  tell(rail: number, command: MoverCommand): void {
+    this.#moverOf(rail).tell(command)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#failure !== undefined) return
-    for (const mover of this.#owner.movers) tellQuietly(mover, { type: "disconnect", connection: this.#id })
+    this.releaseExpress()
+    for (const mover of this.owner.movers) mover.tellQuietly({ type: "disconnect", connection: this.id })
     await this.lost
+  }
+
+  #prepare(request: MoveRequest, once: boolean): PreparedTcpMove {
+    this.assertUsable()
+    checkMove(request, this.owner.spans)
+    return new PreparedTcpMove(this, request, once)
+  }
+
+  #streamUp(rail: number): void {
+    this.#streamsUp.add(rail)
+    const wanted = this.owner.movers.length + (this.owner.desk === undefined ? 0 : 1)
+    if (this.#streamsUp.size === wanted) this.#resolveUp()
+  }
+
+  #takeExpress(fd: number): void {
+    const express = new ExpressStream(this.owner.desk!, fd)
+    if (this.#failure !== undefined) return express.close()
+    this.express = express
+    this.#streamUp(this.expressRail)
+  }
+
+  #moverOf(rail: number): MoverThread {
+    return this.owner.movers[rail === this.expressRail ? 0 : rail]!
   }
 
   /** One rail refused or gave up: the others must not go on writing for a move that has failed. */
@@ -161,7 +185,7 @@ export class TcpConnection implements Connection {
     move.failure = error
     for (const other of move.railsLeft) {
       if (other === rail) continue
-      tellQuietly(this.#owner.movers[other]!, { type: "cancel", connection: this.#id, move: id })
+      this.#moverOf(other).tellQuietly({ type: "cancel", connection: this.id, move: id })
     }
   }
 
@@ -171,54 +195,5 @@ export class TcpConnection implements Connection {
     this.#moves.delete(id)
     if (move.failure === undefined) move.resolve()
     else move.reject(move.failure)
-  }
-}
-
-/** A stopped mover needs no telling. */
-function tellQuietly(mover: MoverThread, command: Parameters<MoverThread["tell"]>[0]): void {
-  try {
-    mover.tell(command)
-  } catch (thrown) {
-    if (!(thrown instanceof KvError)) throw thrown
-  }
-}
-
-/** The columns of each rail, with the peer's keys filled in. Rails without a piece are left out. */
-function splitByRail(move: Move, rails: number, peerRails: number): Map<number, RailPieces> {
-  const { plan } = move
-  const reading = move.direction === "read"
-  const remoteRegion = reading ? plan.sourceRegion : plan.targetRegion
-  const remoteOffset = reading ? plan.sourceOffset : plan.targetOffset
-  const localRegion = reading ? plan.targetRegion : plan.sourceRegion
-  const localOffset = reading ? plan.targetOffset : plan.sourceOffset
-  const keys = new Map(move.remote.map((descriptor) => [descriptor.region, descriptor.rkeys]))
-  const counts = Array<number>(rails).fill(0)
-  for (let i = 0; i < plan.pieces; i++) counts[plan.rail[i]! % rails]! += 1
-  const parts = new Map<number, RailPieces>()
-  counts.forEach((count, rail) => {
-    if (count > 0) parts.set(rail, emptyPieces(count))
-  })
-  const next = Array<number>(rails).fill(0)
-  for (let i = 0; i < plan.pieces; i++) {
-    const rail = plan.rail[i]! % rails
-    const part = parts.get(rail)!
-    const at = next[rail]!++
-    const rkeys = keys.get(remoteRegion[i]!)!
-    part.localRegion[at] = localRegion[i]!
-    part.localOffset[at] = localOffset[i]!
-    part.rkey[at] = rkeys[(rail % peerRails) % rkeys.length]!
-    part.remoteOffset[at] = remoteOffset[i]!
-    part.length[at] = plan.length[i]!
-  }
-  return parts
-}
-
-function emptyPieces(count: number): RailPieces {
-  return {
-    localRegion: new Uint32Array(count),
-    localOffset: new Float64Array(count),
-    rkey: new Uint32Array(count),
-    remoteOffset: new Float64Array(count),
-    length: new Uint32Array(count),
   }
 }

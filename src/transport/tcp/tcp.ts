@@ -14,8 +14,10 @@ import type {
   Session,
   Transport,
 } from "../transport.ts"
+import { ExpressDesk } from "./express-desk.ts"
 import { type MoverEvent, sharedMillis } from "./mover-messages.ts"
 import { MoverThread } from "./mover-thread-handle.ts"
+import { SpinPermit } from "./spin-permit.ts"
 import { TcpConnection } from "./tcp-connection.ts"
 
 /**
@@ -26,11 +28,23 @@ import { TcpConnection } from "./tcp-connection.ts"
  */
 export const tcp: Transport = { name: "tcp", open: openTcp }
 
+/**
+ * How long a post of a small read looks for its answer by itself, in microseconds.
+ *
+ * About what handing the read to a mover costs: whoever waits that long in vain has lost at most as much again.
+ */
+const postSpinMicrosDefault = 50
+
+/** One Int32: how many threads of this process spin just now. */
+const spinners = new SharedArrayBuffer(4)
+
 async function openTcp(options: EndpointOptions): Promise<Endpoint> {
-  const endpoint = new TcpEndpoint(options.host)
+  const { postSpinMicros = postSpinMicrosDefault, moverSpinMicros = 0 } = options
+  const endpoint = new TcpEndpoint(options.host, postSpinMicros)
+  const spin = { spinners, spinMicros: moverSpinMicros }
   try {
     for (let rail = 0; rail < options.rails; rail++) {
-      endpoint.movers.push(await MoverThread.start(options.host, (event) => endpoint.hear(event, rail)))
+      endpoint.movers.push(await MoverThread.start(options.host, spin, (event) => endpoint.hear(event, rail)))
     }
   } catch (thrown) {
     await endpoint[Symbol.asyncDispose]()
@@ -44,12 +58,16 @@ class TcpEndpoint implements Endpoint {
   readonly movers: MoverThread[] = []
   readonly spans = new Map<number, MemorySpan>()
   readonly connections = new Map<number, TcpConnection>()
+  readonly desk: ExpressDesk | undefined
   readonly #host: string
   readonly #keys = new Map<number, number>()
   #nextConnection = 1
+  #closed = false
 
-  constructor(host: string) {
+  constructor(host: string, postSpinMicros: number) {
     this.#host = host
+    const permit = new SpinPermit(spinners, postSpinMicros)
+    this.desk = permit.wanted ? new ExpressDesk(permit) : undefined
   }
 
   get rails(): number {
@@ -64,11 +82,14 @@ class TcpEndpoint implements Endpoint {
   hear(event: MoverEvent, rail: number): void {
     if (event.type === "failed") {
       const error = kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE")
-      for (const connection of [...this.connections.values()]) connection.railLost(rail, error)
-    } else if (event.type === "connected" || event.type === "lost") {
-      this.connections.get(event.connection)?.hear(event, rail)
-    } else if (event.type === "moved" || event.type === "stopped") {
-      for (const connection of this.connections.values()) if (connection.hear(event, rail)) return
+      for (const connection of [...this.connections.values()]) {
+        connection.streamLost(rail, error)
+        if (rail === 0) connection.streamLost(connection.expressRail, error)
+      }
+    } else if ("connection" in event) {
+      const connection = this.connections.get(event.connection)
+      if (connection !== undefined) connection.hear(event, rail)
+      else if (event.type === "lent") this.desk?.close(event.fd)
     }
   }
 
@@ -121,7 +142,7 @@ class TcpEndpoint implements Endpoint {
     this.movers.forEach((mover, rail) => {
       const port = peer.ports[rail % peer.ports.length]!
       const { id: name, key } = session
-      mover.tell({
+      const stream = {
         type: "connect",
         connection: id,
         host,
@@ -129,7 +150,9 @@ class TcpEndpoint implements Endpoint {
         session: name,
         key,
         deadlineMillis,
-      })
+      } as const
+      mover.tell({ ...stream, express: false })
+      if (rail === 0 && this.desk !== undefined) mover.tell({ ...stream, express: true })
     })
     await connection.up
     return connection
@@ -144,9 +167,13 @@ class TcpEndpoint implements Endpoint {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of this.connections.values()) connection.releaseExpress()
     await Promise.all(this.movers.map((mover) => mover.stop()))
     const error = new KvError("KV_PEER_LOST", { what: "this side closed the tcp endpoint" })
-    for (const connection of [...this.connections.values()]) connection.railLost(0, error)
+    for (const connection of [...this.connections.values()]) connection.streamLost(0, error)
+    if (this.#closed) return
+    this.#closed = true
+    this.desk?.[Symbol.dispose]()
   }
 }
 

@@ -1,0 +1,214 @@
+import { KvError } from "../../errors/kv-error.ts"
+import type { MemorySpan } from "../../memory/host-memory.ts"
+import { OnePost } from "../prepared-move.ts"
+import type { Moved, MoveRequest, PostOptions, PreparedMove } from "../transport.ts"
+import { expressBytesMax, expressPiecesMax } from "./express-desk.ts"
+import { hashLanded } from "./landed-hashes.ts"
+import { sharedMillis } from "./mover-messages.ts"
+import { type DealtMove, dealMove } from "./rail-pieces.ts"
+import { refusal } from "./refusal.ts"
+import type { TcpConnection } from "./tcp-connection.ts"
+
+/** One move over all rails: it ends when every rail that carries a part of it has ended. */
+export interface PendingMove {
+  readonly bytesByRail: number[]
+  readonly railsLeft: Set<number>
+  failure: KvError | undefined
+  resolve(): void
+  reject(error: KvError): void
+}
+
+let nextMove = 1
+let nextPrepared = 1
+
+/** A checked move. What the rails carry is worked out at its first post, and told to each mover once. */
+export class PreparedTcpMove implements PreparedMove {
+  readonly #connection: TcpConnection
+  readonly #request: MoveRequest
+  readonly #once: boolean
+  readonly #id = nextPrepared++
+  readonly #posts = new OnePost()
+  /** Our memory as it was checked: a region that was closed and opened again is another one. */
+  readonly #spans: ReadonlyMap<number, MemorySpan>
+  readonly #small: DealtMove | undefined
+  #dealt: DealtMove | undefined
+  #told = false
+
+  /** @param once true when it is posted once and never disposed of. */
+  constructor(connection: TcpConnection, request: MoveRequest, once: boolean) {
+    this.#connection = connection
+    this.#request = request
+    this.#once = once
+    const { plan, direction } = request
+    const { spans, desk, movers } = connection.owner
+    this.#spans = usedSpans(request, spans)
+    const small =
+      desk !== undefined &&
+      direction === "read" &&
+      plan.pieces > 0 &&
+      plan.pieces <= expressPiecesMax &&
+      plan.bytes <= expressBytesMax
+    if (small) this.#small = dealMove(request, spans, 1, connection.peerRails, () => 0)
+    if (!once && !small) this.#dealt = this.#deal(movers.length)
+  }
+
+  post(options: PostOptions): Promise<Moved> {
+    return this.#posts.run(options, () => this.#run(options))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#posts.ended
+    if (!this.#told || this.#once) return
+    this.#told = false
+    for (const rail of this.#dealt!.parts.keys()) {
+      this.#connection.owner.movers[rail]!.tellQuietly({ type: "forget", prepared: this.#id })
+    }
+  }
+
+  async #run(options: PostOptions): Promise<Moved> {
+    this.#connection.assertUsable()
+    this.#assertSameMemory()
+    const { plan } = this.#request
+    const count = this.#connection.owner.movers.length
+    if (plan.pieces === 0) return this.#moved([], this.#request.hashes && new BigUint64Array(0))
+    if (this.#small !== undefined && this.#connection.express !== undefined) {
+      const end = await this.#runExpress(this.#small, options)
+      if (end !== undefined) return end
+    }
+    this.#dealt ??= this.#deal(count)
+    const { parts, results } = this.#dealt
+    const bytesByRail = Array<number>(count).fill(0)
+    await this.#wait([...parts.keys()], bytesByRail, options, (move, deadlineMillis) => {
+      for (const [rail, pieces] of parts) {
+        this.#connection.tell(rail, {
+          type: "post",
+          connection: this.#connection.id,
+          move,
+          prepared: this.#id,
+          direction: this.#request.direction,
+          deadlineMillis,
+          once: this.#once,
+          ...(this.#told ? {} : { pieces }),
+        })
+      }
+      this.#told = true
+    })
+    return this.#moved(bytesByRail, results)
+  }
+
+  /** Reads on the calling thread. Undefined when the rails have to do it. */
+  async #runExpress({ parts, results }: DealtMove, options: PostOptions): Promise<Moved | undefined> {
+    const connection = this.#connection
+    const express = connection.express!
+    const pieces = parts.get(0)!
+    const end = express.read(pieces, options.deadline)
+    const rails = Array<number>(connection.owner.movers.length).fill(0)
+    rails[0] = pieces.bytes
+    if (end.kind === "done") {
+      if (pieces.hashes !== undefined)
+        hashLanded(pieces.hashes, 0, pieces.count, (region) => this.#spans.get(region)!)
+      return this.#moved(rails, results)
+    }
+    if (end.kind === "refused") {
+      throw refusal("the peer", "read", pieces.bytes, end.status, end.piece)
+    }
+    if (end.kind === "broken") {
+      const error = new KvError("KV_PEER_LOST", {
+        what: "the express stream to the peer ended",
+        why: end.why,
+      })
+      connection.streamLost(connection.expressRail, error)
+      throw error
+    }
+    if (end.kind === "unsent") {
+      // Whether the peer is gone is for the rails to find out; they are watched all the time.
+      connection.releaseExpress()
+      return undefined
+    }
+    connection.express = undefined
+    await this.#wait([connection.expressRail], rails, options, (move, deadlineMillis) => {
+      connection.tell(connection.expressRail, {
+        type: "express",
+        connection: connection.id,
+        move,
+        batch: express.batch,
+        pieces,
+        deadlineMillis,
+        received: end.received,
+        header: end.header,
+      })
+    })
+    return this.#moved(rails, results)
+  }
+
+  /** Starts a move on some rails, and waits for the end of all of them. */
+  async #wait(
+    rails: readonly number[],
+    bytesByRail: number[],
+    { deadline, signal }: PostOptions,
+    start: (move: number, deadlineMillis: number) => void,
+  ): Promise<void> {
+    const id = nextMove++
+    const deadlineMillis = sharedMillis() + (deadline - performance.now())
+    const done = new Promise<void>((resolve, reject) => {
+      const move = { bytesByRail, railsLeft: new Set(rails), failure: undefined, resolve, reject }
+      this.#connection.begin(id, move, () => start(id, deadlineMillis))
+    })
+    const cancel = (): void => this.#connection.cancel(id)
+    signal?.addEventListener("abort", cancel, { once: true })
+    try {
+      await done
+    } finally {
+      signal?.removeEventListener("abort", cancel)
+    }
+  }
+
+  #deal(rails: number): DealtMove {
+    const { plan } = this.#request
+    return dealMove(
+      this.#request,
+      this.#spans,
+      rails,
+      this.#connection.peerRails,
+      (piece) => plan.rail[piece]! % rails,
+    )
+  }
+
+  #assertSameMemory(): void {
+    const { spans } = this.#connection.owner
+    for (const [region, span] of this.#spans) {
+      if (spans.get(region) === span) continue
+      throw new KvError("KV_RKEY_REJECTED", {
+        what: `this side closed region ${region} after the transfer was prepared`,
+        next: "prepare the transfer again",
+      })
+    }
+  }
+
+  #moved(bytesByRail: readonly number[], results: BigUint64Array | undefined): Moved {
+    const { plan } = this.#request
+    const moved = {
+      bytes: plan.bytes,
+      pieces: plan.pieces,
+      rails: bytesByRail.map((bytes, rail) => ({ rail, bytes })),
+      retries: 0,
+    }
+    // A copy: the next post writes the shared one again.
+    return results === undefined ? moved : { ...moved, hashes: new BigUint64Array(results) }
+  }
+}
+
+function usedSpans(
+  { plan, direction }: MoveRequest,
+  spans: ReadonlyMap<number, MemorySpan>,
+): Map<number, MemorySpan> {
+  const local = direction === "read" ? plan.targetRegion : plan.sourceRegion
+  const used = new Map<number, MemorySpan>()
+  let last = -1
+  for (let i = 0; i < plan.pieces; i++) {
+    if (local[i] === last) continue
+    last = local[i]!
+    used.set(last, spans.get(last)!)
+  }
+  return used
+}
