@@ -1,57 +1,65 @@
-import { type KvLayout, kvStrides, wholeModelLayout } from "../kv/kv-layout.ts"
+import { type KvLayout, wholeModelLayout } from "../kv/kv-layout.ts"
 import { planTransfer } from "../plan/plan-transfer.ts"
-import { PlanBuilder, type TransferPlan } from "../plan/transfer-plan.ts"
+import type { TransferPlan } from "../plan/transfer-plan.ts"
+import { pickedBlocks } from "./picked-blocks.ts"
 
 /** A transfer to be measured, small enough to be told to another process: both make the same plan of it. */
 export interface Job {
   readonly name: string
   readonly layers: number
+  /** Blocks that move in each layer; the same block numbers in every layer, as a paged cache has it. */
   readonly blocksPerLayer: number
-  /** At most a block: one piece is the front of one block. */
+  /** 64 KiB, or a size that divides it: the pool is then seen as one of smaller blocks. */
   readonly pieceBytes: number
 }
 
-/** Scattered blocks of 64 KiB: 16 tokens of 8 heads of 128 numbers in bf16, as one layer of an 8B model has them. */
-export const blockShape = { kvHeads: 8, headDim: 128, elementBytes: 2 } as const
-const blockTokens = 16
+/** The pools that all jobs of a phase share: one region for each layer. */
+export interface PoolShape {
+  readonly layers: number
+  /** Blocks of 64 KiB in each layer. */
+  readonly blocks: number
+}
+
+/** A block of 64 KiB: 16 tokens of 8 heads of 128 numbers in bf16, as one layer of an 8B model has them. */
+export const blockBytes = 65_536
+const kvHeads = 8
+const headDim = 128
+const elementBytes = 2
+const tokenBytes = 2 * kvHeads * headDim * elementBytes
+
+/** Where a job's random blocks come from. Another one gives other places, and the same work. */
+const seed = 42
 
 export const jobPieces = (job: Job): number => job.layers * job.blocksPerLayer
 export const jobBytes = (job: Job): number => jobPieces(job) * job.pieceBytes
+export const poolBytes = ({ layers, blocks }: PoolShape): number => layers * blocks * blockBytes
 
-/** A pool in which every job of up to `layers` layers and `blocksPerLayer` blocks finds a place. */
-export function poolLayout(layers: number, blocksPerLayer: number): KvLayout {
-  return wholeModelLayout({ layers, ...blockShape }, { blocks: 2 * blocksPerLayer, blockTokens })
+/** The pool as blocks of `pieceBytes`. */
+export function poolLayout({ layers, blocks }: PoolShape, pieceBytes: number = blockBytes): KvLayout {
+  const count = (blocks * blockBytes) / pieceBytes
+  const shape = { layers, kvHeads, headDim, elementBytes }
+  return wholeModelLayout(shape, { blocks: count, blockTokens: pieceBytes / tokenBytes })
 }
 
 /**
- * The plan of a job: source blocks have even numbers and target blocks odd ones, each in an order of its own,
- * so that no two pieces are neighbours on either side.
+ * The plan of a job: random blocks of the source to other random blocks of the target, so that hardly two pieces are
+ * neighbours on both sides. No block number is both a source and a target.
  */
-export function jobPlan(job: Job, layout: KvLayout): TransferPlan {
+export function jobPlan(job: Job, pool: PoolShape): TransferPlan {
+  const layout = poolLayout(pool, job.pieceBytes)
   const regions = Array.from({ length: layout.shape.layers }, (_, layer) => layer)
-  const source = { layout, regions, blocks: scatteredBlocks(job.blocksPerLayer, 7919, 0) }
-  const target = { layout, regions, blocks: scatteredBlocks(job.blocksPerLayer, 104_729, 1) }
-  const scope = { to: job.blocksPerLayer * blockTokens, layers: job.layers }
-  return fronts(planTransfer(source, target, scope), job.pieceBytes, kvStrides(layout).block)
+  const { sources, targets } = jobBlocks(job, pool)
+  const scope = { to: job.blocksPerLayer * layout.blockTokens, layers: job.layers }
+  return planTransfer({ layout, regions, blocks: sources }, { layout, regions, blocks: targets }, scope)
 }
 
-/** The target's block table of a job, for hashing what came. */
-export const jobTargetBlocks = (job: Job): Uint32Array => scatteredBlocks(job.blocksPerLayer, 104_729, 1)
-
-/** Tokens that the blocks of a job hold. */
-export const jobTokens = (job: Job): number => job.blocksPerLayer * blockTokens
-
-/** The numbers `2 * i + odd` for i below `count`, each once, far from its neighbours. `step` is a prime above `count`. */
-export function scatteredBlocks(count: number, step: number, odd: 0 | 1): Uint32Array {
-  return Uint32Array.from({ length: count }, (_, i) => 2 * ((i * step) % count) + odd)
+/** The block tables of a job on either side. */
+export function jobBlocks(
+  job: Job,
+  pool: PoolShape,
+): { readonly sources: Uint32Array; readonly targets: Uint32Array } {
+  const count = job.blocksPerLayer
+  const picked = pickedBlocks(poolLayout(pool, job.pieceBytes).blocks, 2 * count, seed)
+  return { sources: picked.slice(0, count), targets: picked.slice(count) }
 }
 
-function fronts(plan: TransferPlan, pieceBytes: number, blockBytes: number): TransferPlan {
-  if (pieceBytes === blockBytes) return plan
-  const builder = new PlanBuilder(plan.pieces)
-  for (let i = 0; i < plan.pieces; i++) {
-    const [from, to] = [plan.sourceRegion[i]!, plan.targetRegion[i]!]
-    builder.add(from, plan.sourceOffset[i]!, to, plan.targetOffset[i]!, pieceBytes, 0)
-  }
-  return builder.finish()
-}

@@ -39,6 +39,13 @@ export function busyMicros(): number {
   return ((user + nice + system + irq + softirq + steal) / ticksPerSecond) * 1e6
 }
 
+/** Processor time of a process and all its threads, in microseconds, to a hundredth of a second; 0 when it has ended. */
+export function processMicros(pid: number): number {
+  // After the name, which may hold anything in its parentheses: state is field 3, utime field 14, stime field 15.
+  const fields = (textOf(`/proc/${pid}/stat`) ?? "").split(") ").at(-1)!.split(" ")
+  return ((Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond) * 1e6
+}
+
 /** Bytes that can be taken without pushing anything out. */
 export function availableBytes(): number {
   const line = /^MemAvailable:\s+(\d+) kB$/m.exec(textOf("/proc/meminfo") ?? "")

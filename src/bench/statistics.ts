@@ -5,6 +5,21 @@ export interface Spread {
   readonly max: number
 }
 
+/**
+ * How many times faster `fast` was than `slow`, round by round: rounds that only one of them took part in do not count.
+ * Undefined when no round is left.
+ */
+export function speedRatio(
+  fast: readonly (number | null)[],
+  slow: readonly (number | null)[],
+): Spread | undefined {
+  const ratios = fast.flatMap((time, round) => {
+    const other = slow[round]
+    return time === null || other === null || other === undefined ? [] : [other / time]
+  })
+  return ratios.length === 0 ? undefined : spreadOf(ratios)
+}
+
 /** @throws RangeError for an empty sample. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = inOrder(values)

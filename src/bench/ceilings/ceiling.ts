@@ -1,8 +1,8 @@
 import { once } from "node:events"
 import { Worker } from "node:worker_threads"
-import type { MemorySpan } from "../memory/host-memory.ts"
-import { stripe } from "../plan/stripe.ts"
-import type { TransferPlan } from "../plan/transfer-plan.ts"
+import type { MemorySpan } from "../../memory/host-memory.ts"
+import { stripe } from "../../plan/stripe.ts"
+import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import type { CeilingEvent, CeilingOrder, CeilingStart, Places } from "./ceiling-messages.ts"
 
 /**

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
-import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
+import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { Question, SideAnswers, SideQuestions, SideReply, SideRequest } from "./side-messages.ts"
 
 const entry = fileURLToPath(new URL("./side-process.js", import.meta.url))

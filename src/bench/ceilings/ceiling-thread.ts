@@ -5,8 +5,8 @@
  * there is beside the payload: without it nobody could say when a job begins.
  */
 import { parentPort, workerData } from "node:worker_threads"
-import { ControlMemory } from "../os/control-memory.ts"
-import { connectPlain, PlainListener, PlainMessage } from "../os/plain-stream.ts"
+import { ControlMemory } from "../../os/control-memory.ts"
+import { connectPlain, PlainListener, PlainMessage } from "../../os/plain-stream.ts"
 import type { CeilingEvent, CeilingOrder, CeilingStart, Places } from "./ceiling-messages.ts"
 
 if (parentPort === null) throw new Error("a ceiling runs as a worker thread")

@@ -1,10 +1,10 @@
 /**
- * The entry of one process of the transfer bench.
+ * The entry of one process of the benchmark.
  *
  * It answers questions over the channel to its parent, and dies with that channel: by SIGKILL, because its threads may
  * wait in native calls that nothing else ends. It owns nothing that outlives it.
  */
-import { asKvError } from "../errors/kv-error.ts"
+import { asKvError } from "../../errors/kv-error.ts"
 import { Side } from "./side.ts"
 import type { Question, SideAnswers, SideQuestions, SideReply, SideRequest } from "./side-messages.ts"
 
@@ -17,18 +17,26 @@ const answerers: { readonly [Q in Question]: Answerer<Q> } = {
     side = new Side(options)
     return true
   },
-  offer: (options) => opened().offer(options),
-  reach: async (options) => {
-    await opened().reach(options)
+  offer: ({ lane, peers }) => opened().ways.offer(lane, peers),
+  reach: async (offer) => {
+    await opened().ways.reach(offer)
+    return true as const
+  },
+  offerCeilings: (options) => opened().offerCeilings(options),
+  reachCeilings: async (options) => {
+    await opened().reachCeilings(options)
     return true as const
   },
   wipe: (options) => {
     opened().wipe(options)
     return true
   },
-  move: async (options) => ({ micros: await opened().move(options) }),
+  move: (options) => opened().move(options),
+  crowd: (options) => opened().crowd(options),
   check: (options) => opened().check(options),
-  fingerprint: (options) => opened().fingerprint(options),
+  plan: (options) => opened().plan(options),
+  hash: (options) => opened().hash(options),
+  places: () => opened().places,
   cpu: () => {
     const { user, system } = process.cpuUsage()
     return { micros: user + system }

@@ -1,0 +1,43 @@
+/** One way to run another engine. */
+export interface PeerKind {
+  readonly name: string
+  /** What `--only` calls it. */
+  readonly family: "nixl" | "mooncake"
+  readonly script: "nixl_peer.py" | "mooncake_peer.py"
+  readonly options: Readonly<Record<string, string | boolean>>
+  readonly env: Readonly<Record<string, string>>
+  /** Kernel copies between two processes of a machine, or TCP. */
+  readonly path: "one machine" | "tcp"
+  /** As it comes, or as fast as it gets: for NIXL without its progress thread, with its caller polling on both sides. */
+  readonly setting: "default" | "best"
+}
+
+function nixl(
+  name: string,
+  path: PeerKind["path"],
+  setting: PeerKind["setting"],
+  backend: "UCX" | "LIBFABRIC",
+  env: PeerKind["env"],
+): PeerKind {
+  const options = { backend, progress: setting === "default" }
+  return { name, family: "nixl", script: "nixl_peer.py", options, env, path, setting }
+}
+
+/** Every peer that the benchmark knows how to run. */
+export const peerKinds: readonly PeerKind[] = [
+  nixl("NIXL", "one machine", "default", "UCX", {}),
+  nixl("NIXL, polled", "one machine", "best", "UCX", {}),
+  nixl("NIXL UCX tcp", "tcp", "default", "UCX", { UCX_TLS: "tcp" }),
+  nixl("NIXL UCX tcp, polled", "tcp", "best", "UCX", { UCX_TLS: "tcp" }),
+  nixl("NIXL LIBFABRIC tcp", "tcp", "default", "LIBFABRIC", { FI_PROVIDER: "tcp" }),
+  nixl("NIXL LIBFABRIC tcp, polled", "tcp", "best", "LIBFABRIC", { FI_PROVIDER: "tcp" }),
+  {
+    name: "Mooncake tcp",
+    family: "mooncake",
+    script: "mooncake_peer.py",
+    options: {},
+    env: {},
+    path: "tcp",
+    setting: "best",
+  },
+]
