@@ -3,67 +3,106 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { progressOn } from "../terminal/progress.ts"
 import { styleFor } from "../terminal/style.ts"
-import { benchPlans } from "./plan-bench.ts"
-import { integrityLines, planLines, tcpLines } from "./report.ts"
-import { benchTransfers, type TransferCase } from "./transfer-bench.ts"
+import { measure } from "./bench.ts"
+import type { BenchReport } from "./bench-report.ts"
+import { choose } from "./choose.ts"
+import type { JobName } from "./phases.ts"
+import { recordFiles } from "./report/record.ts"
+import type { BenchSizes } from "./sizes.ts"
 
 const style = styleFor({ isTTY: false }, {})
-const progress = progressOn(process.stderr)
-const limit = { timeout: 60_000 }
+const limit = { timeout: 120_000 }
 
-const scattered: TransferCase = {
-  job: { name: "6 × 64 KiB", layers: 2, blocksPerLayer: 3, pieceBytes: 65_536 },
-  streams: 2,
-  pairs: 1,
-  repeats: 1,
+const tinySizes: BenchSizes = {
+  pool: { layers: 2, blocks: 16 },
+  kvBlocks: 3,
+  tinyBlocks: 10,
+  crowdBlocks: 5,
+  peersMax: 2,
+  rounds: { large: 2, small: 1, idle: 1 },
+  repeats: { small: 2, read: 3, idle: 2 },
+  curveRepeats: 1,
+  planRepeats: 2,
+  idleSeconds: 0.1,
+  secondsPerContender: 1,
 }
-const single: TransferCase = {
-  job: { name: "1 × 4 KiB", layers: 1, blocksPerLayer: 1, pieceBytes: 4096 },
-  streams: 1,
-  pairs: 2,
-  repeats: 3,
-}
+const withoutEngine: JobName[] = ["kv", "small", "tiny", "read", "integrity", "plan", "idle", "curves"]
 
-function benchTiny(options: { readonly damage?: boolean; readonly signal?: AbortSignal } = {}) {
-  const { damage = false, signal = new AbortController().signal } = options
-  return benchTransfers({
-    layers: 2,
-    blocksPerLayer: 3,
-    cases: [scattered, single],
-    progress,
-    signal,
-    damage,
-  })
+async function benchTiny(
+  options: {
+    readonly jobs?: readonly JobName[]
+    readonly compiler?: boolean
+    readonly damage?: boolean
+    readonly signal?: AbortSignal
+    readonly python?: string
+  } = {},
+): Promise<{ readonly report: BenchReport; readonly printed: string }> {
+  const { jobs = withoutEngine, compiler = true, damage = false, python } = options
+  const signal = options.signal ?? new AbortController().signal
+  const printed: string[] = []
+  const choice = choose(undefined, jobs)
+  const flags = { quick: true, json: false, record: undefined, python, compiler, sizes: tinySizes }
+  const report = await measure(
+    { ...flags, ...choice },
+    {
+      style,
+      tell: (lines) => void printed.push(...lines),
+      phases: { progress: progressOn(process.stderr), signal, damage },
+    },
+  )
+  return { report, printed: printed.join("\n") }
 }
 
 test(
-  "a tiny bench moves every byte through ceiling, tcp and memcpy, and prints its hash",
+  "a tiny bench moves every byte through every ceiling and every lane, and prints its hash",
   limit,
   async () => {
-    const bench = await benchTiny()
-    assert.notEqual(bench.sourcePid, bench.targetPid)
-    for (const { verdict, firstDifference, hash, ceiling, kvferry, memcpy, ...result } of bench.results) {
-      assert.ok(result.othersCoresAverage >= 0)
-      assert.equal(verdict, "identical", firstDifference)
+    const { report, printed } = await benchTiny()
+    assert.equal(report.verdict, "identical")
+    const ids = new Set(report.lineups.map(({ id }) => id))
+    for (const id of ["kv", "small", "tiny", "read, awake", "read, idle", "integrity"])
+      assert.ok(ids.has(id), id)
+    for (const { results, hash, rounds } of report.lineups) {
       assert.match(hash, /^[0-9a-f]{16}$/)
-      for (const times of [ceiling, kvferry, memcpy]) {
-        assert.ok(times.micros.min > 0 && times.micros.min <= times.micros.median)
-        assert.ok(times.bytesPerSecond.max >= times.bytesPerSecond.median)
+      assert.ok(printed.includes(hash))
+      assert.ok(results.some(({ role }) => role === "kvferry"))
+      for (const { name, verdict, firstDifference, micros, microsByRound } of results) {
+        assert.notEqual(verdict, "different", firstDifference)
+        assert.ok(micros.min > 0 && micros.min <= micros.median && micros.median <= micros.max, name)
+        assert.equal(microsByRound.length, rounds)
       }
     }
-    const text = [...tcpLines(bench, style), ...integrityLines(bench, style)].join("\n")
-    assert.match(text, /6 × 64 KiB .*GB\/s|6 × 64 KiB .*MB\/s/)
-    assert.ok(text.includes(bench.results[0]!.hash))
+    assert.deepEqual(new Set(report.curves.map(({ unit }) => unit)), new Set(["blocks", "tickets", "peers"]))
+    assert.ok(report.plans.length > 0 && report.idle.length > 0 && report.integrity.length > 0)
+    assert.ok(report.peers.every(({ runs, about }) => !runs && about.startsWith("not installed")))
+    const [page, figures, picture] = recordFiles("/somewhere/record.md", report)
+    assert.match(page!.text, /## Targets/)
+    assert.deepEqual(JSON.parse(figures!.text), JSON.parse(JSON.stringify(report)))
+    assert.match(picture!.text, /<polyline/)
   },
 )
 
+test("without a compiler the ceilings are the FFI's, and it is said", limit, async () => {
+  const { report, printed } = await benchTiny({ compiler: false, jobs: ["kv", "read"] })
+  assert.equal(report.verdict, "identical")
+  assert.match(printed, /for want of C \(--no-compiler\)/)
+  assert.ok(report.lineups[0]!.results.some(({ name }) => name === "plain stream × 2"))
+})
+
 test("one flipped bit among the moved bytes is a verdict of the bench", limit, async () => {
-  const bench = await benchTiny({ damage: true })
-  const { results } = bench
-  assert.equal(results[0]!.verdict, "identical")
-  assert.equal(results[1]!.verdict, "different")
-  assert.match(results[1]!.firstDifference!, /^kvferry: region 0, offset \d+: 0x/)
-  assert.match(tcpLines(bench, style).join("\n"), /bytes differ/)
+  const { report, printed } = await benchTiny({ damage: true, jobs: ["small"] })
+  assert.equal(report.verdict, "different")
+  for (const { role, verdict, firstDifference } of report.lineups[0]!.results) {
+    assert.equal(verdict, role === "kvferry" ? "different" : "identical")
+    if (role === "kvferry") assert.match(firstDifference!, /region \d+, offset \d+: 0x/)
+  }
+  assert.match(printed, /bytes differ/)
+})
+
+test("a Python without the peers is named in the table, and the rest is measured", limit, async () => {
+  const { report } = await benchTiny({ jobs: ["small"], python: "/nonexistent/python" })
+  assert.equal(report.verdict, "identical")
+  assert.match(report.peers[0]!.about, /^not installed: .*ENOENT/)
 })
 
 test("an interrupted bench ends at once, with its processes", limit, async () => {
@@ -73,16 +112,8 @@ test("an interrupted bench ends at once, with its processes", limit, async () =>
   await assert.rejects(running, { code: "KV_CANCELLED" })
 })
 
-test("scattered blocks stay pieces of their own, and blocks in a row become one a layer", () => {
-  const results = benchPlans({ repeats: 1 })
-  assert.deepEqual(
-    results.map(({ blocks, pieces }) => [blocks, pieces]),
-    [
-      [6400, 6400],
-      [6400, 6400],
-      [100_000, 100_000],
-      [6400, 50],
-    ],
-  )
-  assert.match(planLines(results, style).join("\n"), /6,400 blocks scattered/)
+test("a fabric, a peer or a job that is not known is refused with the list of those that are", () => {
+  assert.throws(() => choose(["smoke"], undefined), /KV_USAGE|smoke/)
+  assert.throws(() => choose(undefined, ["smoke"]), /smoke/)
+  assert.throws(() => choose(["nixl"], undefined), /no fabric of kvferry's/)
 })

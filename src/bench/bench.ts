@@ -1,40 +1,67 @@
+import { writeFileSync } from "node:fs"
 import { softwareVersion } from "../serve/version.ts"
 import { progressOn } from "../terminal/progress.ts"
-import { styleFor } from "../terminal/style.ts"
+import { type Style, styleFor } from "../terminal/style.ts"
 import { sizeText } from "../terminal/units.ts"
+import type { BenchFindings, BenchReport } from "./bench-report.ts"
+import { buildCeilings } from "./ceilings/build-ceilings.ts"
 import { benchEngine } from "./engine-bench.ts"
-import { type Job, jobBytes, jobPieces } from "./job.ts"
+import { poolBytes } from "./job.ts"
 import { availableBytes, loadAverage1Minute, machineFacts } from "./machine.ts"
-import { benchPlans } from "./plan-bench.ts"
-import { type BenchReport, engineLines, integrityLines, machineLines, planLines, tcpLines } from "./report.ts"
-import { benchTransfers, type TransferCase } from "./transfer-bench.ts"
+import type { PeerKind } from "./peers/peer-list.ts"
+import { type JobName, type PhaseOptions, runPhases } from "./phases.ts"
+import { targetLines } from "./report/other-lines.ts"
+import { recordFiles } from "./report/record.ts"
+import { findingsLines, headLines } from "./report/report-lines.ts"
+import type { Lane } from "./sides/lanes.ts"
+import { type BenchSizes, fullSizes, quickSizes } from "./sizes.ts"
+import { judgeTargets } from "./targets.ts"
 
-const kib = 2 ** 10
-const blockBytes = 64 * kib
-/** Two pools, one of them filled on both halves: three times the large job, and as much again to be polite. */
-const roomForJob = 4
+/** Two pools, filled, and as much again to be polite. */
+const roomForPools = 4
 
 export interface BenchOptions {
   readonly quick: boolean
   readonly json: boolean
+  /** A page to write the record to, with its pictures beside it. */
+  readonly record: string | undefined
+  readonly lanes: readonly Lane[]
+  readonly families: (family: PeerKind["family"]) => boolean
+  readonly jobs: ReadonlySet<JobName>
+  /** A Python that has the peers. */
+  readonly python: string | undefined
+  /** False leaves the C ceilings out, as on a machine without a compiler. */
+  readonly compiler: boolean
 }
 
 /**
- * Measures the engine, the plan, and the tcp transport beside its ceiling, and prints what it found.
+ * Measures kvferry beside its ceilings and its peers, prints what it found, and holds it against the targets.
  *
- * Sets exit code 1 when a moved byte was wrong.
+ * Sets exit code 1 when a moved byte was wrong. A target that is not reached is no failure: times are no test.
  * @throws KvError KV_CANCELLED when interrupted; KV_OS without the memory; KV_WORKER_LOST.
  */
-export async function runBench({ quick, json }: BenchOptions): Promise<void> {
+export async function runBench(options: BenchOptions): Promise<void> {
   const abort = new AbortController()
   const interrupt = (): void => abort.abort()
   process.once("SIGINT", interrupt)
   process.once("SIGTERM", interrupt)
   const progress = progressOn(process.stderr)
+  const style = styleFor(process.stdout)
+  const tell = (lines: readonly string[]): void => {
+    progress.end()
+    if (!options.json && lines.length > 0) process.stdout.write(`${lines.join("\n")}\n\n`)
+  }
   try {
-    const write = json ? () => {} : (text: string) => void process.stdout.write(text)
-    const report = await measure(quick, { progress, write, signal: abort.signal })
-    if (json) process.stdout.write(`${JSON.stringify(report)}\n`)
+    const report = await measure(options, {
+      style,
+      tell,
+      phases: { progress, signal: abort.signal, damage: false },
+    })
+    tell(targetLines(report.targets, style))
+    if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`)
+    if (options.record !== undefined) {
+      for (const { file, text } of recordFiles(options.record, report)) writeFileSync(file, text)
+    }
     if (report.verdict === "different") process.exitCode = 1
   } finally {
     progress.end()
@@ -44,82 +71,91 @@ export async function runBench({ quick, json }: BenchOptions): Promise<void> {
 }
 
 interface BenchOutput {
-  readonly progress: ReturnType<typeof progressOn>
-  readonly signal: AbortSignal
-  write(text: string): void
+  readonly style: Style
+  readonly tell: (lines: readonly string[]) => void
+  readonly phases: Pick<PhaseOptions, "progress" | "signal" | "damage">
 }
 
-async function measure(quick: boolean, { progress, signal, write }: BenchOutput): Promise<BenchReport> {
-  const style = styleFor(process.stdout)
+/** Everything but the command line: sizes can be those of a test. */
+export async function measure(
+  options: BenchOptions & { readonly sizes?: BenchSizes },
+  { style, tell, phases }: BenchOutput,
+): Promise<BenchReport> {
+  const { quick, jobs, lanes, families, python } = options
   const startedAt = new Date().toISOString()
   const started = performance.now()
-  const machine = machineFacts()
   const loadBefore = loadAverage1Minute()
-  const tell = (lines: readonly string[]): void => {
-    progress.end()
-    write(`${lines.join("\n")}\n\n`)
+  const built = options.compiler ? buildCeilings() : { file: undefined, why: "--no-compiler" }
+  const wanted = options.sizes ?? (quick ? quickSizes : fullSizes)
+  const { sizes, notes } = roomFor(wanted, availableBytes())
+  const ceilings =
+    built.file === undefined
+      ? `the FFI's, for want of C (${built.why}): memmove in one process, plain sendmsg/recvmsg loops`
+      : `C, compiled by ${built.compiler}, in the same processes, over the same pages`
+  let findings: BenchFindings = {
+    machine: machineFacts(),
+    ceilings,
+    notes,
+    peers: [],
+    lineups: [],
+    plans: [],
+    integrity: [],
+    idle: [],
+    curves: [],
   }
-  tell(machineLines(machine, loadBefore, style))
-
-  const runs = quick ? 5 : 15
-  const lengths = { prompts: [64, 256, 1200], contexts: [32, 512, 1200] }
-  const engine = await benchEngine({ ...lengths, runs, progress, signal })
-  tell(engineLines(engine, style))
-
-  progress.update("planning")
-  const plan = benchPlans({ repeats: quick ? 40 : 200 })
-  tell(planLines(plan, style))
-
-  const { layers, notes } = roomFor(availableBytes())
-  const cases = transferCases(layers, quick)
-  const tcp = await benchTransfers({ layers, blocksPerLayer: 128, cases, progress, signal })
-  tell([...tcpLines(tcp, style), ...notes.map((note) => style.faint(`  ${note}`))])
-  tell(integrityLines(tcp, style))
+  const found = (part: Partial<BenchFindings>): void => {
+    findings = added(findings, part)
+    tell(findingsLines({ ...emptyOf(findings), ...part }, style))
+  }
+  tell(headLines(findings, loadBefore, style))
+  if (jobs.has("engine")) {
+    const lengths = { prompts: [64, 256, 1200], contexts: [32, 512, 1200] }
+    found({ engine: await benchEngine({ ...lengths, runs: quick ? 3 : 15, ...phases }) })
+  }
+  await runPhases({ sizes, lanes, jobs, python, families, library: built.file, ...phases, found })
   return {
-    schema: "kvferry/bench/1",
+    schema: "kvferry/bench/2",
     software: softwareVersion(),
     startedAt,
     tookMillis: Math.round(performance.now() - started),
     quick,
     evidence: "hardware",
-    machine,
     loadAverage1MinuteBefore: loadBefore,
     loadAverage1MinuteAfter: loadAverage1Minute(),
-    notes,
-    engine,
-    plan,
-    tcp,
-    verdict: tcp.results.some(({ verdict }) => verdict === "different") ? "different" : "identical",
+    ...findings,
+    targets: judgeTargets(findings),
+    verdict: findings.lineups.some(({ results }) => results.some(({ verdict }) => verdict === "different"))
+      ? "different"
+      : "identical",
   }
 }
 
-function transferCases(layers: number, quick: boolean): TransferCase[] {
-  const large: Job = {
-    name: `${(layers * 128).toLocaleString("en")} × 64 KiB`,
-    layers,
-    blocksPerLayer: 128,
-    pieceBytes: blockBytes,
+/** Lists grow; single things are set. */
+function added(findings: BenchFindings, part: Partial<BenchFindings>): BenchFindings {
+  return {
+    ...findings,
+    ...part,
+    lineups: [...findings.lineups, ...(part.lineups ?? [])],
+    plans: [...findings.plans, ...(part.plans ?? [])],
+    curves: [...findings.curves, ...(part.curves ?? [])],
   }
-  const small: Job = { name: "20 × 64 KiB", layers: 10, blocksPerLayer: 2, pieceBytes: blockBytes }
-  const tiny: Job = { name: "1 × 4 KiB", layers: 1, blocksPerLayer: 1, pieceBytes: 4 * kib }
-  const pairs = quick ? 5 : 25
-  return [
-    { job: large, streams: 1, pairs, repeats: 1 },
-    { job: large, streams: 2, pairs, repeats: 1 },
-    { job: small, streams: 1, pairs, repeats: quick ? 300 : 500 },
-    { job: tiny, streams: 1, pairs, repeats: quick ? 2000 : 5000 },
-  ]
 }
 
-/** The large job has 50 layers of 128 blocks; fewer when the machine has no room for that, and then it says so. */
-function roomFor(available: number): { readonly layers: number; readonly notes: readonly string[] } {
-  const full = { name: "full", layers: 50, blocksPerLayer: 128, pieceBytes: blockBytes }
-  const wanted = jobBytes(full) * roomForJob
-  if (available >= wanted) return { layers: full.layers, notes: [] }
-  const layers = Math.max(10, Math.floor((full.layers * available) / wanted))
-  const pieces = jobPieces({ ...full, layers })
+function emptyOf({ machine, ceilings }: BenchFindings): BenchFindings {
+  const none = { notes: [], peers: [], lineups: [], plans: [], integrity: [], idle: [], curves: [] }
+  return { machine, ceilings, ...none }
+}
+
+/** Fewer layers when the machine has no room for the pools, and then it says so. */
+function roomFor(
+  sizes: BenchSizes,
+  available: number,
+): { readonly sizes: BenchSizes; readonly notes: readonly string[] } {
+  const wanted = poolBytes(sizes.pool) * roomForPools
+  if (available >= wanted) return { sizes, notes: [] }
+  const layers = Math.max(1, Math.floor((sizes.pool.layers * available) / wanted))
   const note =
-    `the large job has ${pieces} blocks in place of ${jobPieces(full)}: ` +
+    `the jobs have ${layers} layers in place of ${sizes.pool.layers}: ` +
     `${sizeText(available)} of memory are available, ${sizeText(wanted)} are wanted`
-  return { layers, notes: [note] }
+  return { sizes: { ...sizes, pool: { ...sizes.pool, layers } }, notes: [note] }
 }

@@ -62,4 +62,3 @@ export function jobBlocks(
   const picked = pickedBlocks(poolLayout(pool, job.pieceBytes).blocks, 2 * count, seed)
   return { sources: picked.slice(0, count), targets: picked.slice(count) }
 }
-

@@ -136,7 +136,10 @@ export async function runLineup(lineup: Lineup, context: LineupContext): Promise
     repeats: lineup.repeats,
     pauseMicros: lineup.pauseMicros,
     loadAverage1Minute: loadAverage1Minute(),
-    othersCoresAverage: Math.max(0, (after.othersMicros - before.othersMicros) / (after.atMicros - before.atMicros)),
+    othersCoresAverage: Math.max(
+      0,
+      (after.othersMicros - before.othersMicros) / (after.atMicros - before.atMicros),
+    ),
     hash: source.hash,
     results: tallies.filter(({ runs }) => runs.length > 0).map((tally) => resultOf(tally, lineup)),
     failures: tallies.flatMap(({ contender, failed }) =>
@@ -156,7 +159,8 @@ async function takeTurn(
   if (tally.failed !== undefined) return
   try {
     if (round === 0) await warmUp(lineup, tally, hash, context)
-    else if (takesPart(lineup, tally, round)) tally.runs[round - 1] = await oneRun(lineup, tally, hash, context)
+    else if (takesPart(lineup, tally, round))
+      tally.runs[round - 1] = await oneRun(lineup, tally, hash, context)
   } catch (thrown) {
     if (tally.contender.role !== "peer") throw thrown
     tally.failed = thrown instanceof Error ? thrown.message : String(thrown)
@@ -164,7 +168,8 @@ async function takeTurn(
 }
 
 async function warmUp(lineup: Lineup, tally: Tally, hash: string, context: LineupContext): Promise<void> {
-  const repeats = lineup.pauseMicros === 0 && lineup.repeats > 1 ? lineup.repeats * warmUpFactor : lineup.repeats
+  const repeats =
+    lineup.pauseMicros === 0 && lineup.repeats > 1 ? lineup.repeats * warmUpFactor : lineup.repeats
   const run = await oneRun({ ...lineup, repeats }, tally, hash, context)
   tally.first = run.micros[0]!
   tally.prepare = run.prepareMicros

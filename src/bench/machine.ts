@@ -5,10 +5,16 @@ import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os"
 export interface MachineFacts {
   readonly cpuModel: string
   readonly cores: number
+  /** In words: what the kernel says of the first core's caches. */
+  readonly caches: string
   readonly memoryBytes: number
   readonly kernel: string
   readonly node: string
   readonly platform: string
+  /** Whether a hypervisor shares the machine out. */
+  readonly virtual: string
+  /** Whether private memory gets huge pages, in the kernel's words. */
+  readonly hugePages: string
   /** Whether memory files get huge pages, in the kernel's words. */
   readonly sharedMemoryHugePages: string
 }
@@ -17,12 +23,28 @@ export function machineFacts(): MachineFacts {
   return {
     cpuModel: cpus()[0]?.model.trim() ?? "unknown",
     cores: availableParallelism(),
+    caches: cacheText(),
     memoryBytes: totalmem(),
     kernel: release(),
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
+    virtual: / hypervisor( |$)/m.test(textOf("/proc/cpuinfo") ?? "") ? "a virtual machine" : "no hypervisor",
+    hugePages: bracketed(textOf("/sys/kernel/mm/transparent_hugepage/enabled")),
     sharedMemoryHugePages: bracketed(textOf("/sys/kernel/mm/transparent_hugepage/shmem_enabled")),
   }
+}
+
+/** Sizes as sysfs has them, such as "L1 48K + 64K, L2 2048K, L3 480M". */
+function cacheText(): string {
+  const levels = new Map<string, string[]>()
+  for (let index = 0; index < 8; index++) {
+    const folder = `/sys/devices/system/cpu/cpu0/cache/index${index}`
+    const [level, size] = [textOf(`${folder}/level`)?.trim(), textOf(`${folder}/size`)?.trim()]
+    if (level === undefined || size === undefined) break
+    levels.set(level, [...(levels.get(level) ?? []), size])
+  }
+  const text = [...levels].map(([level, sizes]) => `L${level} ${sizes.join(" + ")}`).join(", ")
+  return text === "" ? "caches unknown" : text
 }
 
 /** Runnable processes, averaged over the last minute: above the number of cores, numbers are of little worth. */

@@ -46,7 +46,10 @@ export class SidePair implements AsyncDisposable {
     await this.target.ask("reach", await this.source.ask("offer", { lane, peers }))
   }
 
-  async places(): Promise<{ readonly source: SideAnswers["places"]; readonly target: SideAnswers["places"] }> {
+  async places(): Promise<{
+    readonly source: SideAnswers["places"]
+    readonly target: SideAnswers["places"]
+  }> {
     return { source: await this.source.ask("places", {}), target: await this.target.ask("places", {}) }
   }
 
@@ -115,7 +118,10 @@ export function ceilingsOf(pair: SidePair, waiting: "block" | "spin" | "both"): 
     const streams = widths("tcp").map((count) =>
       pair.contender(`plain stream × ${count}`, "ceiling", { kind: "plain-stream", streams: count }),
     )
-    return [pair.contender("FFI memmove, one process", "reference", { kind: "own-copy", by: "memmove" }), ...streams]
+    return [
+      pair.contender("FFI memmove, one process", "reference", { kind: "own-copy", by: "memmove" }),
+      ...streams,
+    ]
   }
   const spins = waiting === "both" ? [false, true] : [waiting === "spin"]
   return [

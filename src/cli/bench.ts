@@ -1,13 +1,31 @@
 import { Command } from "commander"
+import { nameList } from "./options.ts"
 
-/** `kvferry bench`: what this machine reaches, beside its ceiling. */
+interface BenchFlags {
+  readonly quick: boolean
+  readonly json: boolean
+  readonly record?: string
+  readonly only?: string[]
+  readonly jobs?: string[]
+  readonly peers?: string
+  readonly compiler: boolean
+}
+
+/** `kvferry bench`: what this machine reaches, beside its ceilings and beside others. */
 export function benchCommand(): Command {
   return new Command("bench")
-    .description("Measures the engine, the plan, and the tcp transport beside a plain sendmsg/recvmsg loop.")
-    .option("--quick", "a few seconds in place of a minute", false)
+    .description("Measures kvferry beside its ceilings and beside other engines, in one run, as ratios.")
+    .option("--quick", "under a minute, with smaller jobs", false)
+    .option("--only <list>", "these fabrics and peers: shm, cma, tcp, nixl, mooncake", nameList)
+    .option("--jobs <list>", "these: kv, small, tiny, read, integrity, plan, idle, curves, engine", nameList)
+    .option("--peers <python>", "a Python that has the peers (default: $KVFERRY_PEERS_PYTHON)")
+    .option("--no-compiler", "measure against the FFI's ceilings, also where there is a C compiler")
     .option("--json", "print one JSON document on standard output, and nothing else there", false)
-    .action(async (flags: { readonly quick: boolean; readonly json: boolean }) => {
+    .option("--record <file>", "write the record to this page, with its figures and its picture beside it")
+    .action(async ({ quick, json, record, only, jobs, peers, compiler }: BenchFlags) => {
       const { runBench } = await import("../bench/bench.ts")
-      await runBench(flags)
+      const { choose } = await import("../bench/choose.ts")
+      const python = peers ?? (process.env["KVFERRY_PEERS_PYTHON"] || undefined)
+      await runBench({ quick, json, record, python, compiler, ...choose(only, jobs) })
     })
 }

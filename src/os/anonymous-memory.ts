@@ -42,7 +42,11 @@ class Anonymous extends Span implements Disposable {
   readonly #mapped: { readonly at: number; readonly byteLength: number }
   #open = true
 
-  constructor(address: number, byteLength: number, mapped: { readonly at: number; readonly byteLength: number }) {
+  constructor(
+    address: number,
+    byteLength: number,
+    mapped: { readonly at: number; readonly byteLength: number },
+  ) {
     super(address, byteLength)
     this.#mapped = mapped
   }

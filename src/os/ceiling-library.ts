@@ -126,7 +126,13 @@ export class CeilingLibrary {
   /** Asks there and waits for the answer. */
   wake(page: MemorySpan, spin: boolean, { repeats, pauseMicros }: CeilingRepeats): number[] {
     const { address } = this.#micros
-    const done = this.#c.ceiling_wake_call(page.addressOf(0, 256), spin ? 1 : 0, repeats, pauseMicros, address)
+    const done = this.#c.ceiling_wake_call(
+      page.addressOf(0, 256),
+      spin ? 1 : 0,
+      repeats,
+      pauseMicros,
+      address,
+    )
     return timed("futex", done, repeats, this.#micros)
   }
 }

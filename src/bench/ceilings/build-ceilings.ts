@@ -25,7 +25,8 @@ export function buildCeilings(env: NodeJS.ProcessEnv = process.env): BuiltCeilin
   if (!existsSync(sources)) return { file: undefined, why: "tools/ceilings is not in this installation" }
   const wanted = env["CC"] === undefined || env["CC"] === "" ? compilers : [env["CC"]]
   const compiler = wanted.find((name) => spawnSync(name, ["--version"], { stdio: "ignore" }).status === 0)
-  if (compiler === undefined) return { file: undefined, why: `no C compiler: ${wanted.join(", ")} were tried` }
+  if (compiler === undefined)
+    return { file: undefined, why: `no C compiler: ${wanted.join(", ")} were tried` }
   const files = readdirSync(sources)
     .filter((name) => /[.][ch]$/.test(name))
     .sort()

@@ -175,5 +175,8 @@ function columnsOf(plan: TransferPlan): Readonly<Record<string, string>> {
 
 /** The last line that says something: Python's name for the error, or the engine's. */
 function lastWords(words: string): string | undefined {
-  return words.split("\n").findLast((line) => /Error|Exception|error/.test(line))?.trim()
+  return words
+    .split("\n")
+    .findLast((line) => /Error|Exception|error/.test(line))
+    ?.trim()
 }

@@ -2,7 +2,7 @@ import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import type { Contender } from "../contender.ts"
 import type { Others } from "../others.ts"
 import { type PeerKind, peerKinds } from "./peer-list.ts"
-import { PeerProcess, type PeerPools } from "./peer-process.ts"
+import { type PeerPools, PeerProcess } from "./peer-process.ts"
 
 /** Whether another engine took part, and which, or why not. */
 export interface PeerFact {

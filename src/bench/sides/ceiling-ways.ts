@@ -1,5 +1,5 @@
 import type { MemorySpan } from "../../memory/host-memory.ts"
-import { type CeilingPieces, CeilingLibrary, type CeilingStreams } from "../../os/ceiling-library.ts"
+import { CeilingLibrary, type CeilingPieces, type CeilingStreams } from "../../os/ceiling-library.ts"
 import { hostMemory } from "../../os/host-memory.ts"
 import { stripe } from "../../plan/stripe.ts"
 import type { TransferPlan } from "../../plan/transfer-plan.ts"

@@ -4,8 +4,8 @@ import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import { fingerprintBlocks } from "../../verify/fingerprint.ts"
 import { Ceiling } from "../ceilings/ceiling.ts"
 import { type Job, jobBlocks, jobPlan, type PoolShape, poolLayout } from "../job.ts"
-import { planSlice } from "../plan-parts.ts"
 import { firstWrongWord, hashOfPieces, wipeTarget, writePattern } from "../pattern.ts"
+import { planSlice } from "../plan-parts.ts"
 import { CeilingWays } from "./ceiling-ways.ts"
 import type { Lane } from "./lanes.ts"
 import { type BenchPool, openPool } from "./pool.ts"
@@ -38,9 +38,7 @@ export class Side {
   }
 
   /** The ceilings of the side that has the bytes: in C where there was a compiler, else through the FFI. */
-  async offerCeilings({
-    streams,
-  }: SideQuestions["offerCeilings"]): Promise<SideAnswers["offerCeilings"]> {
+  async offerCeilings({ streams }: SideQuestions["offerCeilings"]): Promise<SideAnswers["offerCeilings"]> {
     if (this.#ceilings !== undefined) return { offer: this.#ceilings.offer(streams), plainPorts: [] }
     const plainPorts: PlainPorts[] = []
     for (const count of streams) {

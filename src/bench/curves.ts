@@ -1,0 +1,132 @@
+import { KvError } from "../errors/kv-error.ts"
+import type { Progress } from "../terminal/progress.ts"
+import { throwIfInterrupted } from "./interrupted.ts"
+import type { SidePair } from "./side-pair.ts"
+import { type Lane, laneText } from "./sides/lanes.ts"
+import { type Spread, spreadOf } from "./statistics.ts"
+
+/** How a cost grows with the number of things. */
+export interface Curve {
+  /** What is counted: "blocks", "tickets", "peers". */
+  readonly unit: string
+  readonly lane: string
+  /** What one of them is. */
+  readonly each: string
+  readonly points: readonly CurvePoint[]
+}
+
+export interface CurvePoint {
+  readonly count: number
+  /** Time of all of them together. */
+  readonly micros: Spread
+  readonly microsPerUnitMedian: number
+}
+
+/** What a curve runs over. */
+export interface CurveOptions {
+  readonly pair: SidePair
+  readonly lane: Lane
+  /** The job of many small blocks, and the job whose pieces are dealt to tickets and peers. */
+  readonly blocks: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
+  readonly tickets: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
+  readonly peersMax: number
+  readonly repeats: number
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
+
+/** One transfer of 1 to many blocks, 1 to many transfers at once, 1 to many peers at once. */
+export async function runCurves(options: CurveOptions): Promise<Curve[]> {
+  const { blocks, tickets, peersMax, pair, lane } = options
+  const each = Math.max(1, Math.floor(tickets.pieces / 64))
+  const counts = powers(2, peersMax)
+  for (const peers of counts) if (peers > 1) await pair.reach(lane, peers)
+  return [
+    await curve(
+      options,
+      "blocks",
+      `a block of ${blocks.pieceBytes} bytes`,
+      powers(10, blocks.pieces),
+      (count) => ({
+        job: blocks.index,
+        pieces: count,
+        parts: 1,
+        peers: 1,
+      }),
+    ),
+    await curve(
+      options,
+      "tickets",
+      `one block of ${tickets.pieceBytes} bytes`,
+      powers(10, tickets.pieces),
+      (count) => ({
+        job: tickets.index,
+        pieces: count,
+        parts: count,
+        peers: 1,
+      }),
+    ),
+    await curve(
+      options,
+      "peers",
+      `${each} blocks of ${tickets.pieceBytes} bytes from each`,
+      counts,
+      (count) => ({
+        job: tickets.index,
+        pieces: count * each,
+        parts: count,
+        peers: count,
+      }),
+    ),
+  ]
+}
+
+interface Crowd {
+  readonly job: number
+  readonly pieces: number
+  readonly parts: number
+  readonly peers: number
+}
+
+async function curve(
+  { pair, lane, repeats, progress, signal }: CurveOptions,
+  unit: string,
+  each: string,
+  counts: readonly number[],
+  crowdOf: (count: number) => Crowd,
+): Promise<Curve> {
+  const points: CurvePoint[] = []
+  for (const [i, count] of counts.entries()) {
+    throwIfInterrupted(signal)
+    progress.update(`${count} ${unit} over ${laneText(lane)}`, i / counts.length)
+    const crowd = crowdOf(count)
+    await pair.target.ask("wipe", { job: crowd.job, refill: false })
+    // Short ones run more often: their times spread more. The first warms up.
+    const times = {
+      repeats: 1 + Math.max(repeats, Math.min(200, Math.floor(2000 / crowd.pieces))),
+      pauseMicros: 0,
+    }
+    const { micros } = await pair.target.ask("crowd", { ...crowd, lane, times })
+    await mustBeRight(pair, crowd, `${count} ${unit} over ${laneText(lane)}`)
+    const spread = spreadOf(micros.slice(1))
+    points.push({ count, micros: spread, microsPerUnitMedian: spread.median / count })
+  }
+  return { unit, lane: laneText(lane), each, points }
+}
+
+async function mustBeRight(pair: SidePair, { job, pieces }: Crowd, what: string): Promise<void> {
+  const source = await pair.source.ask("check", { job, at: "source", expected: undefined, pieces })
+  const { hash, wrong } = await pair.target.ask("check", { job, at: "target", expected: source.hash, pieces })
+  if (hash === source.hash) return
+  throw new KvError("KV_INTERNAL", {
+    what: `${what} brought wrong bytes`,
+    why: `region ${wrong?.region}, offset ${wrong?.byteOffset}: ${wrong?.found} in place of ${wrong?.expected}`,
+  })
+}
+
+/** 1, `base`, `base`², … up to `most`. */
+function powers(base: number, most: number): number[] {
+  const counts: number[] = []
+  for (let count = 1; count <= most; count *= base) counts.push(count)
+  return counts
+}

@@ -1,0 +1,225 @@
+import type { Progress } from "../terminal/progress.ts"
+import type { BenchFindings } from "./bench-report.ts"
+import type { Contender } from "./contender.ts"
+import { runCurves } from "./curves.ts"
+import { measureIdle } from "./idle.ts"
+import { integrityCosts } from "./integrity.ts"
+import { blockBytes, type Job, jobBytes, jobPieces, jobPlan } from "./job.ts"
+import { type Lineup, type LineupContext, type LineupResult, runLineup } from "./lineup.ts"
+import { Others } from "./others.ts"
+import type { PeerKind } from "./peers/peer-list.ts"
+import { Peers } from "./peers/peers.ts"
+import { planCost } from "./plan-cost.ts"
+import { attachments, ceilingsOf, SidePair, wakeUps } from "./side-pair.ts"
+import { fabricOf, type Lane } from "./sides/lanes.ts"
+import type { PageKind } from "./sides/pool.ts"
+import { type BenchJobs, type BenchSizes, benchJobs } from "./sizes.ts"
+import { spreadOf } from "./statistics.ts"
+
+/** What `--jobs` chooses from. */
+export const jobNames = [
+  "kv",
+  "small",
+  "tiny",
+  "read",
+  "integrity",
+  "plan",
+  "idle",
+  "curves",
+  "engine",
+] as const
+export type JobName = (typeof jobNames)[number]
+
+/** What is measured between processes. */
+export interface PhaseOptions {
+  readonly sizes: BenchSizes
+  readonly lanes: readonly Lane[]
+  readonly jobs: ReadonlySet<JobName>
+  /** A Python with the peers; none without it. */
+  readonly python: string | undefined
+  readonly families: (family: PeerKind["family"]) => boolean
+  /** The compiled ceilings. */
+  readonly library: string | undefined
+  readonly progress: Progress
+  readonly signal: AbortSignal
+  /** Breaks a bit of what kvferry brought: the check must notice. For a test. */
+  readonly damage: boolean
+  /** Told as soon as something is known. */
+  readonly found: (part: Partial<BenchFindings>) => void
+}
+
+/** Sleep before each read of the idle job: longer than anybody's spin. */
+const restMicros = 3000
+
+/** Runs every phase: one for each kind of page that some lane is measured on. */
+export async function runPhases(options: PhaseOptions): Promise<void> {
+  const kinds: PageKind[] = ["memory files", "4 KiB pages", "2 MiB pages"]
+  for (const pages of kinds) {
+    const lanes = options.lanes.filter((lane) => fabricOf(lane).pages.includes(pages))
+    if (lanes.length > 0) await runPhase(pages, lanes, options)
+  }
+}
+
+async function runPhase(pages: PageKind, lanes: readonly Lane[], options: PhaseOptions): Promise<void> {
+  const { sizes, signal, library, progress, found, damage } = options
+  const jobs = benchJobs(sizes)
+  progress.update(`filling two pools of ${pages}`)
+  await using pair = await SidePair.open({ pool: sizes.pool, pages, jobs: jobs.list, lanes, library, signal })
+  const others = new Others()
+  others.add(pair.source.pid, pair.target.pid)
+  await using peers = await startPeers(pair, pages, jobs, others, options)
+  if (pages === "memory files") found({ peers: peers.facts })
+  const phase: Phase = { pair, peers, pages, jobs, options }
+  const context: LineupContext = { pair, others, progress, signal, damage }
+  for (const lineup of lineupsOf(phase)) found({ lineups: [await runLineup(lineup, context)] })
+  if (pages !== "memory files") return
+  if (options.jobs.has("integrity")) await runIntegrity(phase, context)
+  if (options.jobs.has("plan")) await runPlans(phase)
+  if (options.jobs.has("idle")) {
+    progress.update("nothing, for a while")
+    found({ idle: await measureIdle(pair, peers, sizes.idleSeconds) })
+  }
+  if (options.jobs.has("curves")) await runAllCurves(phase)
+}
+
+interface Phase {
+  readonly pair: SidePair
+  readonly peers: Peers
+  readonly pages: PageKind
+  readonly jobs: BenchJobs
+  readonly options: PhaseOptions
+}
+
+/** The peers take part where the pools are memory files, which they map: the same pages as everybody. */
+async function startPeers(
+  pair: SidePair,
+  pages: PageKind,
+  jobs: BenchJobs,
+  others: Others,
+  { python, families, sizes, progress }: PhaseOptions,
+): Promise<Peers> {
+  const none = pages !== "memory files"
+  const { source, target } = await pair.places()
+  const pathsOf = ({ pid, files }: typeof source): string[] => files.map((fd) => `/proc/${pid}/fd/${fd}`)
+  const pools = {
+    source: pathsOf(source),
+    target: pathsOf(target),
+    regionBytes: sizes.pool.blocks * blockBytes,
+  }
+  progress.update("starting the peers")
+  const plans = jobs.list.slice(0, jobs.crowd).map((job) => jobPlan(job, sizes.pool))
+  return Peers.start(python, (family) => !none && families(family), pools, plans, others)
+}
+
+function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
+  const { sizes } = options
+  const { rounds, repeats, secondsPerContender } = sizes
+  const lanes = pair.lanes.map((lane) => pair.lane(lane))
+  const single = pair.lanes.filter(({ width }) => width === 1).map((lane) => pair.lane(lane))
+  const others = peers.contenders()
+  const base = { pages, secondsPerContender, pauseMicros: 0 }
+  const large = { ...base, rounds: rounds.large, repeats: 1 }
+  const small = { ...base, rounds: rounds.small }
+  const blocking = ceilingsOf(pair, "block")
+  const alone = blocking.filter(({ name }) => !name.endsWith("× 2"))
+  const ownCopies = [
+    pair.contender("FFI memmove, one process", "reference", { kind: "own-copy", by: "memmove" }),
+    pair.contender("TypedArray.set, one process", "reference", { kind: "own-copy", by: "set" }),
+  ]
+  const inPlace = attachments(pair)
+  const lineup = (
+    id: string,
+    index: number,
+    more: Omit<Lineup, "id" | "job" | "index" | "contenders" | "pages">,
+    contenders: readonly Contender[],
+  ): Lineup => ({ id, job: jobs.list[index]!, index, pages, ...more, contenders: distinct(contenders) })
+  const all: readonly [JobName, Lineup][] = [
+    ["kv", lineup("kv", jobs.kv, large, [...blocking, ...lanes, ...inPlace, ...others])],
+    [
+      "small",
+      lineup("small", jobs.small, { ...small, repeats: repeats.small }, [...alone, ...single, ...others]),
+    ],
+    ["tiny", lineup("tiny", jobs.tiny, large, [...blocking, ...ownCopies, ...lanes, ...inPlace, ...others])],
+    [
+      "read",
+      lineup("read, awake", jobs.read, { ...small, repeats: repeats.read }, [
+        ...ceilingsOf(pair, "both").filter(({ name }) => !name.includes("× 2")),
+        ...wakeUps(pair, [true, false]),
+        ...single,
+        ...others,
+      ]),
+    ],
+    [
+      "read",
+      lineup(
+        "read, idle",
+        jobs.read,
+        { ...base, rounds: rounds.idle, repeats: repeats.idle, pauseMicros: restMicros },
+        [...alone, ...wakeUps(pair, [false]), ...single, ...others],
+      ),
+    ],
+  ]
+  return all.filter(([name]) => options.jobs.has(name)).map(([, entry]) => entry)
+}
+
+/** The large job with nothing, some, and all of its bytes hashed, in turn. */
+async function runIntegrity({ pair, pages, jobs, options }: Phase, context: LineupContext): Promise<void> {
+  const { sizes, found, progress } = options
+  const levels = ["none", "sampled", "full"] as const
+  const contenders = pair.lanes.flatMap((lane) => levels.map((level) => pair.lane(lane, level)))
+  const result: LineupResult = await runLineup(
+    {
+      id: "integrity",
+      job: jobs.list[jobs.kv]!,
+      index: jobs.kv,
+      pages,
+      rounds: sizes.rounds.large,
+      repeats: 1,
+      pauseMicros: 0,
+      secondsPerContender: sizes.secondsPerContender,
+      contenders,
+    },
+    context,
+  )
+  progress.update("hashing what was moved")
+  const { micros } = await pair.target.ask("hash", { job: jobs.kv, repeats: 5 })
+  const bytes = jobBytes(jobs.list[jobs.kv]!)
+  const rate = spreadOf(micros.map((time) => (bytes / time) * 1e6))
+  const integrity = integrityCosts(result, pair.lanes, rate.median)
+  found({ lineups: [result], hashBytesPerSecond: rate, integrity })
+}
+
+async function runPlans({ pair, jobs, options }: Phase): Promise<void> {
+  const { sizes, found, progress } = options
+  for (const index of [jobs.kv, jobs.tiny]) {
+    for (const lane of pair.lanes.filter(({ width }) => width === 1)) {
+      progress.update("planning and preparing")
+      found({ plans: [await planCost(pair, jobs.list[index]!, index, lane, sizes.planRepeats)] })
+    }
+  }
+}
+
+async function runAllCurves({ pair, jobs, options }: Phase): Promise<void> {
+  const { sizes, progress, signal, found } = options
+  const measured = (index: number): { index: number; pieces: number; pieceBytes: number } => {
+    const job: Job = jobs.list[index]!
+    return { index, pieces: jobPieces(job), pieceBytes: job.pieceBytes }
+  }
+  for (const lane of pair.lanes.filter(({ width }) => width === 1)) {
+    const curves = await runCurves({
+      pair,
+      lane,
+      blocks: measured(jobs.tiny),
+      tickets: measured(jobs.crowd),
+      peersMax: sizes.peersMax,
+      repeats: sizes.curveRepeats,
+      progress,
+      signal,
+    })
+    found({ curves })
+  }
+}
+
+function distinct(contenders: readonly Contender[]): Contender[] {
+  return contenders.filter(({ name }, i) => contenders.findIndex((other) => other.name === name) === i)
+}

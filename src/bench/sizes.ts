@@ -1,0 +1,84 @@
+import { blockBytes, type Job, type PoolShape } from "./job.ts"
+
+/** How much is measured. */
+export interface BenchSizes {
+  readonly pool: PoolShape
+  /** Blocks of 64 KiB that the large job moves in each layer. */
+  readonly kvBlocks: number
+  /** Blocks of 4 KiB that the job of tiny pieces moves in each layer. */
+  readonly tinyBlocks: number
+  /** Blocks of 64 KiB in each layer that are dealt to tickets and peers. */
+  readonly crowdBlocks: number
+  readonly peersMax: number
+  readonly rounds: { readonly large: number; readonly small: number; readonly idle: number }
+  readonly repeats: { readonly small: number; readonly read: number; readonly idle: number }
+  readonly curveRepeats: number
+  readonly planRepeats: number
+  readonly idleSeconds: number
+  readonly secondsPerContender: number
+}
+
+export const fullSizes: BenchSizes = {
+  pool: { layers: 50, blocks: 600 },
+  kvBlocks: 128,
+  tinyBlocks: 2000,
+  crowdBlocks: 20,
+  peersMax: 64,
+  rounds: { large: 15, small: 15, idle: 5 },
+  repeats: { small: 200, read: 1000, idle: 60 },
+  curveRepeats: 7,
+  planRepeats: 40,
+  idleSeconds: 3,
+  secondsPerContender: 6,
+}
+
+export const quickSizes: BenchSizes = {
+  pool: { layers: 10, blocks: 600 },
+  kvBlocks: 128,
+  tinyBlocks: 2000,
+  crowdBlocks: 10,
+  peersMax: 16,
+  rounds: { large: 5, small: 5, idle: 3 },
+  repeats: { small: 100, read: 300, idle: 20 },
+  curveRepeats: 3,
+  planRepeats: 10,
+  idleSeconds: 1,
+  secondsPerContender: 0.5,
+}
+
+/** The jobs of a run, by name; their numbers are their places in `list`. */
+export interface BenchJobs {
+  readonly list: readonly Job[]
+  readonly kv: number
+  readonly small: number
+  readonly tiny: number
+  readonly read: number
+  readonly crowd: number
+}
+
+const tinyBytes = 4096
+
+export function benchJobs({ pool, kvBlocks, tinyBlocks, crowdBlocks }: BenchSizes): BenchJobs {
+  const { layers } = pool
+  const count = (pieces: number): string => pieces.toLocaleString("en")
+  const job = (layersOfJob: number, blocksPerLayer: number, pieceBytes: number): Job => ({
+    name: `${count(layersOfJob * blocksPerLayer)} × ${pieceBytes / 1024} KiB`,
+    layers: layersOfJob,
+    blocksPerLayer,
+    pieceBytes,
+  })
+  return {
+    list: [
+      job(layers, kvBlocks, blockBytes),
+      job(Math.min(layers, 10), 2, blockBytes),
+      job(layers, tinyBlocks, tinyBytes),
+      job(1, 1, tinyBytes),
+      job(layers, crowdBlocks, blockBytes),
+    ],
+    kv: 0,
+    small: 1,
+    tiny: 2,
+    read: 3,
+    crowd: 4,
+  }
+}
