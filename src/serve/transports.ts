@@ -1,6 +1,7 @@
 import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
 import { asKvError, KvError } from "../errors/kv-error.ts"
 import type { Crew } from "../movers/crew.ts"
+import { createCma } from "../transport/cma/cma.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import { createShm } from "../transport/shm/shm.ts"
 import { tcp } from "../transport/tcp/tcp.ts"
@@ -25,6 +26,7 @@ export interface OpenedPaths {
 const catalogue: readonly { readonly name: string; readonly make: (options: PathOptions) => Transport }[] = [
   { name: "loopback", make: () => loopback },
   { name: "shm", make: ({ crew }) => createShm({ crew }) },
+  { name: "cma", make: ({ crew }) => createCma({ crew }) },
   { name: "tcp", make: () => tcp },
 ]
 
