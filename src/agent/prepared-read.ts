@@ -1,9 +1,12 @@
 import { KvError } from "../errors/kv-error.ts"
+import type { KvLayout } from "../kv/kv-layout.ts"
 import { planTransfer } from "../plan/plan-transfer.ts"
 import { stripe } from "../plan/stripe.ts"
+import type { TransferPlan } from "../plan/transfer-plan.ts"
 import { type IntegrityLevel, strongerIntegrity } from "../receipt/receipt.ts"
 import type { PreparedMove } from "../transport/transport.ts"
 import type { StoredSequence } from "../verify/fingerprint.ts"
+import { hashUnitsOf, keepUnitsInside, type UnitSplit } from "../verify/hash-units.ts"
 import type { HeldLease } from "./held-lease.ts"
 import { type LocalCache, sequenceOf } from "./local-cache.ts"
 import { checkSameHeads, needsHashes, proveEpochs, proveHashes } from "./proof.ts"
@@ -32,6 +35,8 @@ export class PreparedRead implements AsyncDisposable {
   readonly #move: PreparedMove
   readonly #stamps: StampCheck | undefined
   readonly #facts: Omit<TicketFacts, "id">
+  /** Units that the fabric may hash while their bytes are still at hand, and their places. */
+  readonly #early: UnitSplit | undefined
   #seals: Promise<BigUint64Array> | undefined
 
   /** @throws KvError KV_PLAN_IMPOSSIBLE, KV_PEER_REFUSED, KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_USAGE, KV_LIMIT. */
@@ -57,7 +62,15 @@ export class PreparedRead implements AsyncDisposable {
     const plan = stripe(whole, peer.path.endpoint.rails)
     this.pieces = plan.pieces
     this.bytes = plan.bytes
-    this.#move = peer.connection.prepare({ direction: "read", plan, remote: peer.layers })
+    // Damage that is planted behind the landing must be found, so nothing is hashed before it.
+    const early = this.#level === "full" && request.onLanded === undefined
+    this.#early = early ? unitsInsidePieces(cache, granted.tokens, into, peer.card.layout, plan) : undefined
+    this.#move = peer.connection.prepare({
+      direction: "read",
+      plan,
+      remote: peer.layers,
+      ...(this.#early === undefined ? {} : { hashes: this.#early.whole }),
+    })
     this.#stamps =
       this.#level === "none"
         ? undefined
@@ -89,7 +102,7 @@ export class PreparedRead implements AsyncDisposable {
     const seals = needsHashes(this.#level) ? this.#sealed(run) : undefined
     run.step("post")
     const moved = await this.#move.post(run)
-    run.rails = moved.rails
+    run.rails = moved.rails.filter(({ bytes }) => bytes > 0)
     run.retries = moved.retries
     run.step("land")
     const sequence = sequenceOf(this.#cache, this.#request.into, lease.granted.tokens)
@@ -103,6 +116,7 @@ export class PreparedRead implements AsyncDisposable {
         unitTokens: lease.peer.card.layout.blockTokens,
         hasher: this.#cache.hasher,
         random: (below) => this.#cache.random(below),
+        ...(moved.hashes === undefined ? {} : { made: madeHashes(this.#early, moved.hashes) }),
         requestId,
       })
     }
@@ -123,6 +137,24 @@ export class PreparedRead implements AsyncDisposable {
     })
     return seals
   }
+}
+
+/** The units of a sequence that lie whole in one piece of its plan: striping may have cut some in two. */
+function unitsInsidePieces(
+  cache: LocalCache,
+  tokens: number,
+  into: Uint32Array,
+  source: KvLayout,
+  plan: TransferPlan,
+): UnitSplit | undefined {
+  const regions = cache.spans.map((_, layer) => layer)
+  const split = hashUnitsOf(sequenceOf(cache, into, tokens), source.blockTokens, regions)
+  return split.whole.count === 0 ? undefined : keepUnitsInside(split, plan)
+}
+
+/** Hashes by their places. */
+function madeHashes(split: UnitSplit | undefined, hashes: BigUint64Array): Map<number, bigint> {
+  return new Map(Array.from(hashes, (hash, i) => [split!.places[i]!, hash]))
 }
 
 /** What a receipt says of any read under a lease. */

@@ -33,16 +33,16 @@ test("a peer is explained: who it is, every path with its reason, and the choice
   assert.match(stdout, new RegExp(`^${agent} is prefill-[0-9a-f]{6}\n`))
   assert.match(stdout, new RegExp(`pid ${pid}, boot [0-9a-f]{12}, kvferry \\d`))
   assert.match(stdout, /4 layers, 4 heads, 32 numbers of 4 bytes, head-major/)
-  assert.match(stdout, /→ tcp +yes +yes +[\d.]+ (µs|ms) +both sides speak tcp/)
+  assert.match(stdout, /→ shm +yes +yes +[\d.]+ (µs|ms) +both agents are on one machine/)
   assert.match(stdout, /loopback +no +no +- +not in --paths/)
-  assert.match(stdout, /chosen: tcp /)
+  assert.match(stdout, /chosen: shm /)
 })
 
 test("--json has the whole report; who asks needs no model", async () => {
   const { code, stdout } = await kvferry(["explain", agent, "--json", ...trusted])
   assert.equal(code, 0)
   const report = JSON.parse(stdout) as ExplainReport
-  assert.deepEqual([report.schema, report.chosen, report.peer.pid], ["kvferry/explain/1", "tcp", pid])
+  assert.deepEqual([report.schema, report.chosen, report.peer.pid], ["kvferry/explain/1", "shm", pid])
   assert.equal(report.candidates.find(({ transport }) => transport === "tcp")?.outcome?.connected, true)
 })
 
@@ -141,5 +141,5 @@ test("a demo leaves receipts, and `kvferry receipts` shows them; off leaves none
   assert.match(file!, /^decode-[0-9a-f]{6}-[0-9a-f]{8}\.000001\.jsonl$/)
   assert.equal(more.length, 0)
   const { stdout } = await kvferry(["receipts"], { env: { KVFERRY_HOME: home } })
-  assert.match(stdout, /demo-[0-9a-f-]+… +tcp .* full: identical +delivered\n1 ticket; /)
+  assert.match(stdout, /demo-[0-9a-f-]+… +shm .* full: identical +delivered\n1 ticket; /)
 })

@@ -1,5 +1,6 @@
 import { blocksFor, kvStrides, tokensInBlock } from "../kv/kv-layout.ts"
 import { headIsContiguous } from "../kv/kv-rows.ts"
+import type { TransferPlan } from "../plan/transfer-plan.ts"
 import type { HashUnits } from "../transport/transport.ts"
 import { placeSeed, type StoredSequence } from "./fingerprint.ts"
 
@@ -56,4 +57,55 @@ export function hashUnitsOf(
     }
   }
   return { whole, places, rest }
+}
+
+/** What is left of a split when a unit must lie whole in one piece of a plan: the others go to the rest. */
+export function keepUnitsInside({ whole, places, rest }: UnitSplit, plan: TransferPlan): UnitSplit {
+  const order = Array.from({ length: plan.pieces }, (_, i) => i).sort(
+    (a, b) => plan.targetRegion[a]! - plan.targetRegion[b]! || plan.targetOffset[a]! - plan.targetOffset[b]!,
+  )
+  const kept: number[] = []
+  const lost: number[] = []
+  for (let i = 0; i < whole.count; i++) {
+    const piece = order[lastAtOrBefore(plan, order, whole.region[i]!, whole.offset[i]!)]
+    const inside =
+      piece !== undefined &&
+      plan.targetRegion[piece] === whole.region[i] &&
+      whole.offset[i]! + whole.length[i]! <= plan.targetOffset[piece]! + plan.length[piece]!
+    if (inside) kept.push(i)
+    else lost.push(places[i]!)
+  }
+  if (lost.length === 0) return { whole, places, rest }
+  return {
+    whole: {
+      count: kept.length,
+      region: Uint32Array.from(kept, (i) => whole.region[i]!),
+      offset: Float64Array.from(kept, (i) => whole.offset[i]!),
+      length: Uint32Array.from(kept, (i) => whole.length[i]!),
+      seed: BigUint64Array.from(kept, (i) => whole.seed[i]!),
+    },
+    places: Uint32Array.from(kept, (i) => places[i]!),
+    rest: Uint32Array.from([...rest, ...lost]),
+  }
+}
+
+/** Place in `order` of the last piece that starts at or before an offset of a target region; -1 when none does. */
+function lastAtOrBefore(
+  plan: TransferPlan,
+  order: readonly number[],
+  region: number,
+  offset: number,
+): number {
+  let low = 0
+  let high = order.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const piece = order[middle]!
+    const after =
+      plan.targetRegion[piece]! > region ||
+      (plan.targetRegion[piece] === region && plan.targetOffset[piece]! > offset)
+    if (after) high = middle
+    else low = middle + 1
+  }
+  return low - 1
 }
