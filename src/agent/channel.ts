@@ -1,5 +1,5 @@
 import { KvError, type KvErrorRecord } from "../errors/kv-error.ts"
-import { encodeFrame, FrameReader, frameLimits } from "../wire/control-frame.ts"
+import { encodeFrame, FrameReader } from "../wire/control-frame.ts"
 import { type ControlMessage, messageLimits, noCall, readControlMessage } from "../wire/control-messages.ts"
 import type { ControlChannel } from "./control-network.ts"
 
@@ -48,7 +48,7 @@ export class MessageChannel {
   /** Ends the handshake: keeps what came early for the next listener, and lets attachments through from now on. */
   handOver(early: readonly Received[]): void {
     this.#backlog = [...early]
-    this.#reader.attachmentBytesMax = frameLimits.attachment
+    this.#reader.open()
   }
 
   /**

@@ -10,7 +10,7 @@ const isKv = (code: string) => (error: unknown) => error instanceof KvError && e
 /** A reader behind the handshake. */
 function openReader(): FrameReader {
   const reader = new FrameReader()
-  reader.attachmentBytesMax = frameLimits.attachment
+  reader.open()
   return reader
 }
 
@@ -74,7 +74,10 @@ test("a length over its limit is refused at its header, before anything of that 
   )
 })
 
-test("no attachment is let through until the reader is told so", () => {
+test("until the reader is told so, a body is short and there is no attachment", () => {
+  const { opening } = frameLimits
+  assert.throws(() => new FrameReader().push(header({ body: opening + 1 })), isKv("KV_LIMIT"))
+  assert.deepEqual(new FrameReader().push(header({ body: opening })), [])
   assert.throws(() => new FrameReader().push(header({ attachment: 1 })), isKv("KV_LIMIT"))
   assert.equal(new FrameReader().push(encodeFrame({ body: 1 })).length, 1)
 })

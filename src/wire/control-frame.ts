@@ -9,8 +9,12 @@ export const protocolVersion = 1
 const mark = 0x4359464b // "KFYC"
 const headerBytes = 16
 
-/** Limits of one frame, in bytes. A peer that names more is cut off before anything is allocated for it. */
-export const frameLimits = { body: 2 ** 20, attachment: 64 * 2 ** 20 } as const
+/**
+ * Limits of one frame, in bytes. A peer that names more is cut off before anything is allocated for it.
+ *
+ * `body` holds the block table of the longest claim; one that has not proven itself yet may say no more than `opening`.
+ */
+export const frameLimits = { opening: 2 ** 16, body: 2 ** 22, attachment: 64 * 2 ** 20 } as const
 
 /** One message as it crosses the wire. */
 export interface Frame {
@@ -22,8 +26,8 @@ export interface Frame {
 export function encodeFrame(frame: { readonly body: unknown; readonly attachment?: Uint8Array }): Uint8Array {
   const body = new TextEncoder().encode(JSON.stringify(frame.body))
   const attachment = frame.attachment ?? new Uint8Array(0)
-  checkLength("body", body.byteLength)
-  checkLength("attachment", attachment.byteLength)
+  checkLength("body", body.byteLength, frameLimits.body)
+  checkLength("attachment", attachment.byteLength, frameLimits.attachment)
   const encoded = new Uint8Array(headerBytes + body.byteLength + attachment.byteLength)
   const header = new DataView(encoded.buffer)
   header.setUint32(0, mark, true)
@@ -37,10 +41,17 @@ export function encodeFrame(frame: { readonly body: unknown; readonly attachment
 
 /** Puts frames together from whatever pieces a stream delivers. */
 export class FrameReader {
-  /** Longest attachment that is let through. None, until the peer has proven itself. */
-  attachmentBytesMax = 0
+  #bodyBytesMax: number = frameLimits.opening
+  /** None, until the peer has proven itself. */
+  #attachmentBytesMax = 0
   #chunks: Uint8Array[] = []
   #length = 0
+
+  /** From now on whole messages with attachments are let through: the peer has proven itself. */
+  open(): void {
+    this.#bodyBytesMax = frameLimits.body
+    this.#attachmentBytesMax = frameLimits.attachment
+  }
 
   /**
    * Takes the next bytes and returns the frames that are complete now.
@@ -70,8 +81,9 @@ export class FrameReader {
     if (version !== protocolVersion) {
       throw invalid(`the peer speaks control protocol ${version}, we speak ${protocolVersion}`)
     }
-    const body = checkLength("body", header.getUint32(8, true))
-    return headerBytes + body + checkLength("attachment", header.getUint32(12, true), this.attachmentBytesMax)
+    const body = checkLength("body", header.getUint32(8, true), this.#bodyBytesMax)
+    const attachment = checkLength("attachment", header.getUint32(12, true), this.#attachmentBytesMax)
+    return headerBytes + body + attachment
   }
 
   #peek(count: number): Uint8Array {
@@ -109,11 +121,7 @@ function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
   return joined
 }
 
-function checkLength(
-  part: keyof typeof frameLimits,
-  length: number,
-  max: number = frameLimits[part],
-): number {
+function checkLength(part: "body" | "attachment", length: number, max: number): number {
   if (length <= max) return length
   throw new KvError("KV_LIMIT", {
     what: `a control frame has a ${part} of ${length} bytes`,

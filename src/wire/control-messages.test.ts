@@ -8,7 +8,9 @@ import { anyMessage, requiredPaths, withField } from "./messages.test.kit.ts"
 
 /** A message as the other side gets it. */
 function overTheWire(value: unknown): ControlMessage {
-  const [frame] = new FrameReader().push(encodeFrame({ body: value }))
+  const reader = new FrameReader()
+  reader.open()
+  const [frame] = reader.push(encodeFrame({ body: value }))
   return readControlMessage(frame!.body)
 }
 
@@ -147,6 +149,12 @@ test("every list and text is bounded", () => {
   assert.equal(refusal({ type: "notify", text: "x".repeat(note) }), undefined)
   assertRefused({ type: "notify", text: "x".repeat(note + 1) }, "a long notification")
   assertRefused({ type: "release", call: 1, lease, note: "x".repeat(note + 1) }, "a long note")
+})
+
+test("the longest claim fits a frame, whatever its numbers", () => {
+  const table = Array(messageLimits.blocks).fill(2 ** 32 - 1)
+  const granted = { tokens: 2 ** 31, blocks: table, epochs: table, access: "write", holdMillis: 86_400_000 }
+  overTheWire({ type: "granted", call: Number.MAX_SAFE_INTEGER, ...granted })
 })
 
 test("a refusal with a code of a newer version still comes through, with its words", () => {
