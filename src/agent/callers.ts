@@ -18,6 +18,9 @@ export const callersMax = 256
 /** A side that is silent for this many hold times is taken for dead. */
 const silentHolds = 3
 
+/** Between two warnings of callers that were not let in. */
+const strangerWarningMillis = 1000
+
 /** What `regions=` in a trust file calls the one cache of an agent. */
 const cacheName = "kv"
 
@@ -53,7 +56,8 @@ interface CallerSession {
   readonly peer: AuthenticatedPeer
   readonly channel: MessageChannel
   rights: Rights
-  cancelExpiry: () => void
+  /** What cancels the end of each grant that it has. When one runs out the session ends: rights never shrink in it. */
+  readonly expiries: Map<GrantDirection, () => void>
   over: Promise<void> | undefined
   /** Why it may still write, after all. */
   stuck: KvError | undefined
@@ -65,6 +69,8 @@ export class Callers implements AsyncDisposable {
   readonly #channels = new Set<MessageChannel>()
   readonly #sessions = new Map<string, CallerSession>()
   #closed = false
+  #quietUntil = Number.NEGATIVE_INFINITY
+  #untold = 0
 
   constructor(options: CallersOptions) {
     this.#options = options
@@ -98,7 +104,7 @@ export class Callers implements AsyncDisposable {
         peer: greeted.peer,
         channel,
         rights: { read: false, write: false },
-        cancelExpiry: () => {},
+        expiries: new Map(),
         over: undefined,
         stuck: undefined,
       }
@@ -119,6 +125,7 @@ export class Callers implements AsyncDisposable {
     } catch (thrown) {
       this.#channels.delete(channel)
       if (!(thrown instanceof KvError)) throw thrown
+      if (thrown.code === "KV_PEER_UNTRUSTED") this.#warnOfStranger(thrown)
       // The handshake has told the caller why, but for a mistake of ours: nobody is left waiting for it either.
       channel.close()
     }
@@ -141,13 +148,12 @@ export class Callers implements AsyncDisposable {
 
   /** Decides on a grant, lets the session in for it, and sets its end. @throws KvError KV_PEER_UNTRUSTED. */
   async #grant(session: CallerSession, direction: GrantDirection): Promise<Grant> {
-    const { card, cards, credentials, endpoints, offers, clock, times } = this.#options
+    const { card, cards, endpoints, offers, clock, times } = this.#options
     const wallMillis = clock.wallMillis()
-    const { peer, channel } = session
+    const { channel } = session
     const regions = cards[0]?.regions ?? []
     const decided = decideGrant({
-      // Asked anew: a key that was withdrawn since gets no further.
-      peer: vouchFor(credentials, peer.publicKey, channel.peer, wallMillis),
+      peer: this.#vouchAgain(session, wallMillis),
       direction,
       policy: { rights: offers, lifetimeMillis: times.grantMillis },
       // The last region holds the stamps: they are there to be read.
@@ -167,11 +173,12 @@ export class Callers implements AsyncDisposable {
       await Promise.all(endpoints.map((endpoint) => endpoint.dismiss(session.id)))
       throw new KvError("KV_PEER_LOST", { what: "the caller left before its grant was made" })
     }
-    session.cancelExpiry()
-    session.cancelExpiry = clock.after(decided.expiresMillis, () => {
+    session.expiries.get(direction)?.()
+    const cancel = clock.after(decided.expiresMillis, () => {
       const next = "connect again to ask for another"
       channel.close(new KvError("KV_PEER_UNTRUSTED", { what: "the grant has expired", next }))
     })
+    session.expiries.set(direction, cancel)
     const granted = new Set(decided.regions)
     const described = cards.map((fabric) => ({
       ...fabric,
@@ -180,9 +187,38 @@ export class Callers implements AsyncDisposable {
     return { version: 1, bootId: card.bootId, ...decided, endpoints: described }
   }
 
+  /** Looks the caller's key up anew. One that was withdrawn since ends its session; only our own people hear why. */
+  #vouchAgain({ peer, channel }: CallerSession, wallMillis: number): AuthenticatedPeer {
+    const { credentials, onWarning } = this.#options
+    try {
+      return vouchFor(credentials, peer.publicKey, channel.peer, wallMillis)
+    } catch (thrown) {
+      if (!(thrown instanceof KvError)) throw thrown
+      onWarning(`a session was ended: ${thrown.message}`)
+      const told = new KvError("KV_PEER_UNTRUSTED", {
+        what: "this agent does not trust the other one any more",
+      })
+      channel.close(thrown, told)
+      throw told
+    }
+  }
+
+  /** Tells who was not let in, and why: once in a while, for strangers may come in crowds. */
+  #warnOfStranger(error: KvError): void {
+    const now = this.#options.clock.now()
+    if (now < this.#quietUntil) {
+      this.#untold += 1
+      return
+    }
+    const more = this.#untold === 0 ? "" : ` (and ${this.#untold} more callers since the last such warning)`
+    this.#quietUntil = now + strangerWarningMillis
+    this.#untold = 0
+    this.#options.onWarning(`a caller was not let in: ${error.message}${more}`)
+  }
+
   /** A dead reader's blocks come back; its streams are closed first, so that it touches nothing of the next owner. */
   #end(session: CallerSession): Promise<void> {
-    session.cancelExpiry()
+    for (const cancel of session.expiries.values()) cancel()
     session.over ??= this.#dismiss(session)
     return session.over
   }

@@ -110,3 +110,10 @@ test("a trust file with a mistake, or one that others may write, stops a worker 
   const lone = await kvferry(["worker", "--role", "decode", "--identity", at("a")])
   assert.deepEqual([lone.code, /--trust/.test(lone.stderr)], [2, true])
 })
+
+test("the worker's own people hear who was not let in, and why", async () => {
+  worker.child.kill("SIGTERM")
+  const { stderr } = await worker.ended
+  assert.match(stderr, /a caller was not let in: \S+ showed the key ed25519:[\w-]{43} \([0-9a-f-]{19}\)/)
+  assert.ok(stderr.includes(`${at("b.trust")} does not list it`), stderr)
+})

@@ -385,6 +385,7 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       clock: monotonicClock,
       memory: hostMemory,
       hasher: crew,
+      onWarning: warn,
       integrity: options.integrity,
     })
     opened.push(() => agent[Symbol.asyncDispose]())
