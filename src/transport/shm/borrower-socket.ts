@@ -122,9 +122,14 @@ class Awaited {
   }
 
   async next<Kind extends Frame["kind"]>(kind: Kind): Promise<Frame & { readonly kind: Kind }> {
-    const timer = setTimeout(() => this.#wake?.(), Math.max(0, this.#deadline - performance.now()))
+    let late = false
+    const expire = (): void => {
+      late = true
+      this.#wake?.()
+    }
+    const timer = setTimeout(expire, Math.max(0, this.#deadline - performance.now()))
     try {
-      while (this.#frames.length === 0 && this.#closed === undefined && performance.now() < this.#deadline) {
+      while (this.#frames.length === 0 && this.#closed === undefined && !late) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve
         })
