@@ -160,8 +160,10 @@ class Awaited {
   /** The handshake is over. A frame that came too early is nothing that a lender says. */
   release(): void {
     this.#socket.listener = undefined
-    if (this.#frames.length > 0 || this.#closed !== undefined) {
-      throw lost(this.#socket, this.#closed ?? "it went on talking before it was asked")
+    if (this.#closed !== undefined) throw lost(this.#socket, this.#closed)
+    const [early] = this.#frames
+    if (early !== undefined) {
+      throw new KvError("KV_WIRE_INVALID", { what: `${this.#socket.peerName} said "${early.kind}" before it was asked` })
     }
   }
 }
