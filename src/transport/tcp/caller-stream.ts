@@ -338,9 +338,10 @@ export class CallerStream extends Stream {
     if (slot !== undefined) this.#freeSlots.push(slot)
     move.outstanding -= 1
     move.bytesDone += range.bytes
+    // First, so that whoever hears of the end can use the express stream again at once.
+    if (this.#express) this.#lend()
     if (move.finished && !move.stopped) this.#finish(move)
     if (this.#inFlight.length > 0) this.incoming.push(this.memory.small.address, headerBytes)
-    else if (this.#express) return this.#lend()
     this.#request()
   }
 
