@@ -56,6 +56,16 @@ export class MessageIo {
     this.#bytes += length
   }
 
+  /** Copies `length` bytes at `source` to the front of the listed memory, as if they had been received. */
+  scatter(source: number, length: number): void {
+    const words = this.#iovecs.u32
+    for (let at = 0, done = 0; done < length; at += 4) {
+      const part = Math.min(words[at + 2]! + words[at + 3]! * high, length - done)
+      libc.memmove(words[at]! + words[at + 1]! * high, source + done, part)
+      done += part
+    }
+  }
+
   /** Sends from the listed memory. Returns the bytes that went, or a negative errno. */
   send(fd: number): number {
     this.#header.u32[abi["msghdr.msg_iovlen"] / 4] = this.#count

@@ -24,6 +24,20 @@ export class OnePost {
   }
 
   async run(options: PostOptions, action: () => Promise<Moved>): Promise<Moved> {
+    this.check(options)
+    const running = action()
+    const over = (): void => {
+      this.#running = undefined
+    }
+    this.#running = running.then(over, over)
+    return running
+  }
+
+  /**
+   * What holds before every post, also of one that is over before it returns.
+   * @throws KvError KV_USAGE, KV_CANCELLED.
+   */
+  check(options: PostOptions): void {
     assert(!Number.isNaN(options.deadline), "a move has a deadline: without one nothing would ever end it")
     if (this.#running !== undefined) {
       throw new KvError("KV_USAGE", {
@@ -34,11 +48,5 @@ export class OnePost {
     if (options.signal?.aborted === true) {
       throw new KvError("KV_CANCELLED", { what: "the transfer was cancelled before it began" })
     }
-    const running = action()
-    const over = (): void => {
-      this.#running = undefined
-    }
-    this.#running = running.then(over, over)
-    return running
   }
 }

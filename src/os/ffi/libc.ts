@@ -24,6 +24,8 @@ const table = {
   eventfd: { result: "i32", parameters: ["u32", "i32"] },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
   poll: { result: "i32", parameters: ["ptr", "usize", "i32"] },
+  // int sched_yield(void)
+  sched_yield: { result: "i32", parameters: [] },
   // int socket(int domain, int type, int protocol)
   socket: { result: "i32", parameters: ["i32", "i32", "i32"] },
   // int bind(int sockfd, const struct sockaddr *addr, socklen_t addrlen)

@@ -1,6 +1,7 @@
 import { ControlMemory } from "../../os/control-memory.ts"
 import { MessageIo, wouldBlock } from "../../os/message-io.ts"
 import { Sockets } from "../../os/sockets.ts"
+import { yieldCore } from "../../os/yield-core.ts"
 import {
   direction,
   headerBytes,
@@ -99,7 +100,9 @@ export class ExpressDesk implements Disposable {
         if (received === expected) return { kind: "done" }
         this.#offer(pieces, received)
       } else if (more === 0 || !wouldBlock(more)) return { kind: "unsent" }
-      else if (!lasts()) {
+      // The peer may wait for this very core.
+      else if (lasts()) yieldCore()
+      else {
         return {
           kind: "waiting",
           received,

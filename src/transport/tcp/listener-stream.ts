@@ -1,4 +1,5 @@
 import { randomFillSync } from "node:crypto"
+import { sharedMillis } from "../../os/clock.ts"
 import {
   direction,
   greetingBytes,
@@ -21,8 +22,6 @@ import {
 } from "../../wire/stream-frames.ts"
 import { inside } from "../check-move.ts"
 import type { MoverHost, MoverRegion } from "./mover-host.ts"
-import { sharedMillis } from "./mover-messages.ts"
-import { Places } from "./places.ts"
 import { Stream } from "./stream.ts"
 import type { StreamMemory } from "./stream-memory.ts"
 import { provesSession } from "./stream-proof.ts"
@@ -30,18 +29,25 @@ import { provesSession } from "./stream-proof.ts"
 /** A caller that has not proven itself by then is cut off. */
 const authenticationMillis = 5000
 
-type Phase = "hello" | "header" | "table" | "payload" | "answering"
+type Phase = "hello" | "request" | "payload" | "answering"
 
-/** The side that listens: proves its callers, checks each request against its regions, and serves it from place. */
+/**
+ * The side that listens: proves its callers, checks each request against its regions, and serves it from place.
+ *
+ * Requests are received as they come, several at once or one in parts, into the stream's table.
+ */
 export class ListenerStream extends Stream {
   /** The session that was proven; undefined before. */
   session: string | undefined
   readonly memory: StreamMemory
   #phase: Phase = "hello"
   #request: RequestHeader | undefined
-  /** Regions that the request in work touches, and where its pieces lie, once all of them were checked. */
+  /** Bytes in the table, and how many of them belong to the request in work. */
+  #held = 0
+  #taken = 0
+  #serving = false
+  /** Regions that the request in work touches. */
   readonly #regions = new Set<number>()
-  readonly #places = new Places()
   #answer: { status: number; piece: number } = { status: status.ok, piece: 0 }
   readonly #deadlineMillis = sharedMillis() + authenticationMillis
 
@@ -70,15 +76,26 @@ export class ListenerStream extends Stream {
     return this.#regions.has(region)
   }
 
+  protected override arrived(): void {
+    if (this.#phase !== "request") return
+    this.#held = this.memory.table.byteLength - this.incoming.bytes
+    this.incoming.clear()
+    this.#serve()
+  }
+
   protected received(): void {
     if (this.#phase === "hello") this.#checkHello()
-    else if (this.#phase === "header") this.#takeHeader()
-    else if (this.#phase === "table") this.#takeTable()
     else if (this.#phase === "payload") this.#respond()
   }
 
   protected sent(): void {
-    if (this.#phase === "answering") this.#expectRequest()
+    if (this.#phase !== "answering") return
+    this.#phase = "request"
+    this.#regions.clear()
+    this.memory.table.u8.copyWithin(0, this.#taken, this.#held)
+    this.#held -= this.#taken
+    this.#taken = 0
+    if (!this.#serving) this.#serve()
   }
 
   protected ended(): void {
@@ -104,31 +121,52 @@ export class ListenerStream extends Stream {
     this.#sendResponse(status.ok, 0, 0)
   }
 
-  #expectRequest(): void {
-    this.#phase = "header"
-    this.#regions.clear()
-    this.incoming.push(this.memory.table.address, headerBytes)
+  /** Takes the requests that are here, one after the other, until one has to wait. */
+  #serve(): void {
+    this.#serving = true
+    while (this.#phase === "request" && !this.closed) {
+      if (this.#next()) continue
+      const { address, byteLength } = this.memory.table
+      this.incoming.push(address + this.#held, byteLength - this.#held)
+      break
+    }
+    this.#serving = false
   }
 
-  #takeHeader(): void {
+  /** Takes the request at the front of the table. Returns false when it is not here as a whole. */
+  #next(): boolean {
+    if (this.#held < headerBytes) return false
     const request = readRequest(this.memory.table.data)
-    if (request === undefined) return this.close("a request's header was malformed")
+    if (request === undefined) {
+      this.close("a request's header was malformed")
+      return true
+    }
+    this.#taken = headerBytes + request.pieces * pieceBytes
+    if (this.#held < this.#taken) return false
     this.#request = request
-    this.#phase = "table"
-    this.incoming.push(this.memory.table.address + headerBytes, request.pieces * pieceBytes)
+    this.#answer = this.#check(request)
+    if (request.direction === direction.read) this.#respond()
+    else this.#takePayload(request)
+    return true
   }
 
-  #takeTable(): void {
-    const request = this.#request!
-    this.#answer = this.#check(request)
-    if (request.direction === direction.read) return this.#respond()
+  #takePayload(request: RequestHeader): void {
     this.#phase = "payload"
-    if (this.#answer.status === status.ok) this.#places.addTo(this.incoming)
-    else {
+    const { table } = this.memory
+    // What came with the table is here already.
+    const here = Math.min(this.#held - this.#taken, request.bytes)
+    if (this.#answer.status === status.ok) {
+      this.host.places.addTo(this.incoming)
+      this.incoming.fill(this.host.io)
+      this.host.io.scatter(table.address + this.#taken, here)
+      this.incoming.advance(here)
+    } else {
       // What cannot be placed still has to pass, or the stream would lose its step.
-      this.incoming.push(this.memory.table.address, request.bytes)
+      this.incoming.push(table.address, request.bytes - here)
       this.incoming.redirect(this.host.sink.address, this.host.sink.byteLength)
     }
+    this.#taken += here
+    if (this.incoming.bytes === 0) this.#respond()
   }
 
   #respond(): void {
@@ -137,7 +175,7 @@ export class ListenerStream extends Stream {
     this.#phase = "answering"
     if (request.direction === direction.read && verdict === status.ok) {
       this.#queueResponse(verdict, request.batch, piece, request.bytes)
-      this.#places.addTo(this.outgoing)
+      this.host.places.addTo(this.outgoing)
       this.push()
     } else {
       this.#sendResponse(verdict, request.batch, piece)
@@ -154,7 +192,7 @@ export class ListenerStream extends Stream {
     const { data } = this.memory.table
     let [bytes, lastKey] = [0, -1]
     let region: MoverRegion | undefined
-    this.#places.clear()
+    this.host.places.clear()
     for (let i = 0; i < request.pieces; i++) {
       const { rkey, offset, length } = readPiece(data, i)
       if (rkey !== lastKey) {
@@ -164,7 +202,7 @@ export class ListenerStream extends Stream {
         lastKey = rkey
       }
       if (!inside(offset, length, region!.span.byteLength)) return { status: status.outOfBounds, piece: i }
-      this.#places.push(region!.span.addressOf(offset, length), length)
+      this.host.places.push(region!.span.addressOf(offset, length), length)
       bytes += length
     }
     return { status: bytes === request.bytes ? status.ok : status.malformed, piece: 0 }

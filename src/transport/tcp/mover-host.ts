@@ -3,6 +3,7 @@ import type { MessageIo } from "../../os/message-io.ts"
 import type { Sockets } from "../../os/sockets.ts"
 import type { Rights } from "../transport.ts"
 import type { MoverEvent } from "./mover-messages.ts"
+import type { Places } from "./places.ts"
 
 /** A region as a mover knows it. */
 export interface MoverRegion {
@@ -23,6 +24,8 @@ export interface MoverHost {
   readonly sockets: Sockets
   /** Memory that unwanted bytes are received into. */
   readonly sink: { readonly address: number; readonly byteLength: number }
+  /** Checked places of the request that is being looked at; used up before the next one is. */
+  readonly places: Places
   readonly regionsById: ReadonlyMap<number, MoverRegion>
   readonly regionsByKey: ReadonlyMap<number, MoverRegion>
   readonly sessions: ReadonlyMap<string, MoverSession>

@@ -91,6 +91,3 @@ export interface MoverStart {
   /** How long the mover looks again before it parks, after something has happened. */
   readonly spinMicros: number
 }
-
-/** The clock that all threads of a process share, in milliseconds. `performance.now()` differs between them. */
-export const sharedMillis = (): number => Number(process.hrtime.bigint()) / 1e6

@@ -1,5 +1,6 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads"
 import { KvError } from "../../errors/kv-error.ts"
+import { sharedMillis } from "../../os/clock.ts"
 import { ControlMemory } from "../../os/control-memory.ts"
 import { adoptSpan } from "../../os/memory-span.ts"
 import { MessageIo } from "../../os/message-io.ts"
@@ -10,14 +11,8 @@ import { WakeUp } from "../../os/wake-up.ts"
 import { CallerStream } from "./caller-stream.ts"
 import { ListenerStream } from "./listener-stream.ts"
 import type { MoverHost, MoverRegion, MoverSession } from "./mover-host.ts"
-import {
-  type ConnectCommand,
-  type MoverCommand,
-  type MoverEvent,
-  type MoverStart,
-  type PostCommand,
-  sharedMillis,
-} from "./mover-messages.ts"
+import type { ConnectCommand, MoverCommand, MoverEvent, MoverStart, PostCommand } from "./mover-messages.ts"
+import { Places } from "./places.ts"
 import type { RailPieces } from "./rail-pieces.ts"
 import { SpinPermit } from "./spin-permit.ts"
 import { StreamMemory } from "./stream-memory.ts"
@@ -41,6 +36,7 @@ export class Mover implements MoverHost {
   readonly io: MessageIo
   readonly sockets: Sockets
   readonly sink: { readonly address: number; readonly byteLength: number }
+  readonly places = new Places()
   readonly regionsById = new Map<number, MoverRegion>()
   readonly regionsByKey = new Map<number, MoverRegion>()
   readonly sessions = new Map<string, MoverSession>()

@@ -1,10 +1,10 @@
 import { KvError } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
+import { toSharedMillis } from "../../os/clock.ts"
 import { OnePost } from "../prepared-move.ts"
 import type { Moved, MoveRequest, PostOptions, PreparedMove } from "../transport.ts"
 import { expressBytesMax, expressPiecesMax } from "./express-desk.ts"
 import { hashLanded } from "./landed-hashes.ts"
-import { sharedMillis } from "./mover-messages.ts"
 import { type DealtMove, dealMove } from "./rail-pieces.ts"
 import { refusal } from "./refusal.ts"
 import type { TcpConnection } from "./tcp-connection.ts"
@@ -53,6 +53,13 @@ export class PreparedTcpMove implements PreparedMove {
   }
 
   post(options: PostOptions): Promise<Moved> {
+    if (this.#small !== undefined && this.#connection.express !== undefined) {
+      try {
+        return this.#postSmall(this.#small, options)
+      } catch (thrown) {
+        return Promise.reject(thrown)
+      }
+    }
     return this.#posts.run(options, () => this.#run(options))
   }
 
@@ -71,10 +78,6 @@ export class PreparedTcpMove implements PreparedMove {
     const { plan } = this.#request
     const count = this.#connection.owner.movers.length
     if (plan.pieces === 0) return this.#moved([], this.#request.hashes && new BigUint64Array(0))
-    if (this.#small !== undefined && this.#connection.express !== undefined) {
-      const end = await this.#runExpress(this.#small, options)
-      if (end !== undefined) return end
-    }
     this.#dealt ??= this.#deal(count)
     const { parts, results } = this.#dealt
     const bytesByRail = Array<number>(count).fill(0)
@@ -96,18 +99,20 @@ export class PreparedTcpMove implements PreparedMove {
     return this.#moved(bytesByRail, results)
   }
 
-  /** Reads on the calling thread. Undefined when the rails have to do it. */
-  async #runExpress({ parts, results }: DealtMove, options: PostOptions): Promise<Moved | undefined> {
+  /** Reads on the calling thread, and hands over what takes longer than that thread waits. */
+  #postSmall({ parts, results }: DealtMove, options: PostOptions): Promise<Moved> {
+    this.#posts.check(options)
     const connection = this.#connection
+    connection.assertUsable()
+    this.#assertSameMemory()
     const express = connection.express!
     const pieces = parts.get(0)!
     const end = express.read(pieces, options.deadline)
-    const rails = Array<number>(connection.owner.movers.length).fill(0)
-    rails[0] = pieces.bytes
+    const bytesByRail = [pieces.bytes, ...Array<number>(connection.owner.movers.length - 1).fill(0)]
     if (end.kind === "done") {
       if (pieces.hashes !== undefined)
         hashLanded(pieces.hashes, 0, pieces.count, (region) => this.#spans.get(region)!)
-      return this.#moved(rails, results)
+      return Promise.resolve(this.#moved(bytesByRail, results))
     }
     if (end.kind === "refused") {
       throw refusal("the peer", "read", pieces.bytes, end.status, end.piece)
@@ -123,22 +128,27 @@ export class PreparedTcpMove implements PreparedMove {
     if (end.kind === "unsent") {
       // Whether the peer is gone is for the rails to find out; they are watched all the time.
       connection.releaseExpress()
-      return undefined
+      return this.#posts.run(options, () => this.#run(options))
     }
     connection.express = undefined
-    await this.#wait([connection.expressRail], rails, options, (move, deadlineMillis) => {
-      connection.tell(connection.expressRail, {
-        type: "express",
-        connection: connection.id,
-        move,
-        batch: express.batch,
-        pieces,
-        deadlineMillis,
-        received: end.received,
-        header: end.header,
+    const { batch } = express
+    const { received, header } = end
+    return this.#posts.run(options, async () => {
+      await this.#wait([connection.expressRail], bytesByRail, options, (move, deadlineMillis) => {
+        const id = connection.id
+        connection.tell(connection.expressRail, {
+          type: "express",
+          connection: id,
+          move,
+          batch,
+          pieces,
+          deadlineMillis,
+          received,
+          header,
+        })
       })
+      return this.#moved(bytesByRail, results)
     })
-    return this.#moved(rails, results)
   }
 
   /** Starts a move on some rails, and waits for the end of all of them. */
@@ -149,7 +159,7 @@ export class PreparedTcpMove implements PreparedMove {
     start: (move: number, deadlineMillis: number) => void,
   ): Promise<void> {
     const id = nextMove++
-    const deadlineMillis = sharedMillis() + (deadline - performance.now())
+    const deadlineMillis = toSharedMillis(deadline)
     const done = new Promise<void>((resolve, reject) => {
       const move = { bytesByRail, railsLeft: new Set(rails), failure: undefined, resolve, reject }
       this.#connection.begin(id, move, () => start(id, deadlineMillis))

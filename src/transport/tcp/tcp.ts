@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto"
 import { assert } from "../../errors/assert.ts"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
+import { toSharedMillis } from "../../os/clock.ts"
 import type {
   Connection,
   ConnectOptions,
@@ -15,7 +16,7 @@ import type {
   Transport,
 } from "../transport.ts"
 import { ExpressDesk } from "./express-desk.ts"
-import { type MoverEvent, sharedMillis } from "./mover-messages.ts"
+import type { MoverEvent } from "./mover-messages.ts"
 import { MoverThread } from "./mover-thread-handle.ts"
 import { SpinPermit } from "./spin-permit.ts"
 import { TcpConnection } from "./tcp-connection.ts"
@@ -137,7 +138,7 @@ class TcpEndpoint implements Endpoint {
     const id = this.#nextConnection++
     const connection = new TcpConnection(id, session.id, this, peer.ports.length)
     this.connections.set(id, connection)
-    const deadlineMillis = sharedMillis() + (options.deadline - performance.now())
+    const deadlineMillis = toSharedMillis(options.deadline)
     const host = wildcards.has(peer.host) ? options.peerHost : peer.host
     this.movers.forEach((mover, rail) => {
       const port = peer.ports[rail % peer.ports.length]!
