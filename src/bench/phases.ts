@@ -122,10 +122,13 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
   const small = { ...base, rounds: rounds.small }
   const blocking = ceilingsOf(pair, "block")
   const alone = blocking.filter(({ name }) => !name.endsWith("× 2"))
-  const ownCopies = [
-    pair.contender("FFI memmove, one process", "reference", { kind: "own-copy", by: "memmove" }),
-    pair.contender("TypedArray.set, one process", "reference", { kind: "own-copy", by: "set" }),
-  ]
+  const shared = pages === "memory files"
+  const ownCopies = shared
+    ? [
+        pair.contender("FFI memmove, one process", "reference", { kind: "own-copy", by: "memmove" }),
+        pair.contender("TypedArray.set, one process", "reference", { kind: "own-copy", by: "set" }),
+      ]
+    : []
   const inPlace = attachments(pair)
   const lineup = (
     id: string,
@@ -144,7 +147,7 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
       "read",
       lineup("read, awake", jobs.read, { ...small, repeats: repeats.read }, [
         ...ceilingsOf(pair, "both").filter(({ name }) => !name.includes("× 2")),
-        ...wakeUps(pair, [true, false]),
+        ...(shared ? wakeUps(pair, [true, false]) : []),
         ...single,
         ...others,
       ]),
@@ -155,11 +158,13 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
         "read, idle",
         jobs.read,
         { ...base, rounds: rounds.idle, repeats: repeats.idle, pauseMicros: restMicros },
-        [...alone, ...wakeUps(pair, [false]), ...single, ...others],
+        [...alone, ...(shared ? wakeUps(pair, [false]) : []), ...single, ...others],
       ),
     ],
   ]
-  return all.filter(([name]) => options.jobs.has(name)).map(([, entry]) => entry)
+  // A quick run has time for the one job of private memory that a target is about.
+  const some = options.quick && pages !== "memory files" ? all.slice(0, 1) : all
+  return some.filter(([name]) => options.jobs.has(name)).map(([, entry]) => entry)
 }
 
 /** The large job with nothing, some, and all of its bytes hashed, in turn. */

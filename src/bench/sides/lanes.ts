@@ -1,5 +1,9 @@
+import type { Crew } from "../../movers/crew.ts"
+import { openCrew } from "../../movers/thread-crew.ts"
+import { createCma } from "../../transport/cma/cma.ts"
+import { createShm } from "../../transport/shm/shm.ts"
 import { tcp } from "../../transport/tcp/tcp.ts"
-import type { Endpoint } from "../../transport/transport.ts"
+import type { Endpoint, Transport } from "../../transport/transport.ts"
 import type { PageKind } from "./pool.ts"
 
 /** One fabric with a number of rails: streams, or threads that copy. */
@@ -20,31 +24,45 @@ interface Fabric {
   readonly attaches: boolean
   /** Whether both sides keep a core busy while they wait for each other; else they sleep in the kernel. */
   readonly spins: boolean
-  open(width: number): Promise<LaneEnd>
-}
-
-/** A fabric opened in one process, with whatever it needs beside it. */
-export interface LaneEnd {
-  readonly endpoint: Endpoint
+  open(width: number): Promise<Endpoint>
 }
 
 export const host = "127.0.0.1"
 
 /** Every fabric that crosses processes, in the order of the report. A new one is added here. */
-export const fabrics: Readonly<Partial<Record<FabricName, Fabric>>> = {
+export const fabrics: Readonly<Record<FabricName, Fabric>> = {
+  shm: {
+    rail: "thread",
+    pages: ["memory files"],
+    attaches: true,
+    spins: false,
+    open: (width) => openWithCrew(createShm, width),
+  },
+  cma: {
+    rail: "thread",
+    pages: ["4 KiB pages", "2 MiB pages"],
+    attaches: false,
+    spins: false,
+    open: (width) => openWithCrew(createCma, width),
+  },
   tcp: {
     rail: "stream",
     pages: ["memory files"],
     attaches: false,
     spins: false,
-    open: async (width) => ({ endpoint: await tcp.open({ host, rails: width }) }),
+    open: (width) => tcp.open({ host, rails: width }),
   },
 }
 
-export function fabricOf({ fabric }: Lane): Fabric {
-  const found = fabrics[fabric]
-  if (found === undefined) throw new Error(`there is no fabric ${fabric}`)
-  return found
+export const fabricOf = ({ fabric }: Lane): Fabric => fabrics[fabric]
+
+/** Each lane has a crew of its own, as wide as it says. A crew without work is parked, so that many may stand by. */
+async function openWithCrew(
+  create: (options: { readonly crew: Crew }) => Transport,
+  width: number,
+): Promise<Endpoint> {
+  const crew = await openCrew({ threads: width })
+  return create({ crew }).open({ host, rails: width })
 }
 
 export const laneText = ({ fabric, width }: Lane): string => `${fabric} × ${width}`

@@ -57,7 +57,7 @@ export class Ways {
 
   /** Opens a lane on the side that has the bytes, and lets `peers` sessions in. */
   async offer(lane: Lane, peers: number): Promise<Offer> {
-    const { endpoint } = await fabricOf(lane).open(lane.width)
+    const endpoint = await fabricOf(lane).open(lane.width)
     this.#endpoints.push(endpoint)
     const regions = await this.#register(endpoint, readers)
     const sessions = Array.from({ length: peers }, newSession)
@@ -67,7 +67,7 @@ export class Ways {
 
   /** Connects the side that wants the bytes. */
   async reach({ lane, sessions, address, regions }: Offer): Promise<void> {
-    const { endpoint } = await fabricOf(lane).open(lane.width)
+    const endpoint = await fabricOf(lane).open(lane.width)
     this.#endpoints.push(endpoint)
     await this.#register(endpoint, writers)
     const connections: Connection[] = []
