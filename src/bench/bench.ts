@@ -112,7 +112,7 @@ export async function measure(
     const lengths = { prompts: [64, 256, 1200], contexts: [32, 512, 1200] }
     found({ engine: await benchEngine({ ...lengths, runs: quick ? 3 : 15, ...phases }) })
   }
-  await runPhases({ sizes, lanes, jobs, python, families, library: built.file, ...phases, found })
+  await runPhases({ sizes, quick, lanes, jobs, python, families, library: built.file, ...phases, found })
   return {
     schema: "kvferry/bench/2",
     software: softwareVersion(),

@@ -1,5 +1,6 @@
 import { KvError } from "../errors/kv-error.ts"
 import type { Progress } from "../terminal/progress.ts"
+import { countText, sizeText } from "../terminal/units.ts"
 import { throwIfInterrupted } from "./interrupted.ts"
 import type { SidePair } from "./side-pair.ts"
 import { type Lane, laneText } from "./sides/lanes.ts"
@@ -10,7 +11,7 @@ export interface Curve {
   /** What is counted: "blocks", "tickets", "peers". */
   readonly unit: string
   readonly lane: string
-  /** What one of them is. */
+  /** What one of them is: "block of 4 KiB". */
   readonly each: string
   readonly points: readonly CurvePoint[]
 }
@@ -45,7 +46,7 @@ export async function runCurves(options: CurveOptions): Promise<Curve[]> {
     await curve(
       options,
       "blocks",
-      `a block of ${blocks.pieceBytes} bytes`,
+      `block of ${sizeText(blocks.pieceBytes)}`,
       powers(10, blocks.pieces),
       (count) => ({
         job: blocks.index,
@@ -57,7 +58,7 @@ export async function runCurves(options: CurveOptions): Promise<Curve[]> {
     await curve(
       options,
       "tickets",
-      `one block of ${tickets.pieceBytes} bytes`,
+      `ticket for one block of ${sizeText(tickets.pieceBytes)}`,
       powers(10, tickets.pieces),
       (count) => ({
         job: tickets.index,
@@ -69,7 +70,7 @@ export async function runCurves(options: CurveOptions): Promise<Curve[]> {
     await curve(
       options,
       "peers",
-      `${each} blocks of ${tickets.pieceBytes} bytes from each`,
+      `peer with ${countText(each, "block")} of ${sizeText(tickets.pieceBytes)}`,
       counts,
       (count) => ({
         job: tickets.index,

@@ -12,6 +12,8 @@ import { quantileOf, type Spread, spreadOf } from "./statistics.ts"
 
 /** Small jobs warm up for this many times their repeats: V8 compiles what runs often, and only then. */
 const warmUpFactor = 4
+/** Repeats that say how long one takes, and the fewest of a run. */
+const probeRepeats = 5
 /** Rounds that even a slow contender takes part in. */
 const roundsMin = 3
 
@@ -40,6 +42,8 @@ export interface ContenderResult {
   readonly ceiling?: string
   /** The median time of each round's run; null in a round without it. Rounds are the pairs of every ratio. */
   readonly microsByRound: readonly (number | null)[]
+  /** Repeats in each run: fewer than the lineup's where the time was short. */
+  readonly repeats: number
   readonly micros: Spread
   readonly p99Micros: number
   /** The very first job of its kind, before anything was warm. */
@@ -78,6 +82,8 @@ interface Tally {
   readonly contender: Contender
   readonly runs: (RunTimes | undefined)[]
   first: number
+  /** Fewer than the lineup's for one that is slow. */
+  repeats: number
   prepare: number | undefined
   wrong: string | undefined
   /** Why it has left the lineup. */
@@ -108,6 +114,7 @@ export async function runLineup(lineup: Lineup, context: LineupContext): Promise
       contender,
       runs: [],
       first: 0,
+      repeats: lineup.repeats,
       prepare: undefined,
       wrong: undefined,
       failed: undefined,
@@ -167,17 +174,29 @@ async function takeTurn(
   }
 }
 
+/** One repeat is the very first; the rest warms up, and says how many repeats this contender has time for. */
 async function warmUp(lineup: Lineup, tally: Tally, hash: string, context: LineupContext): Promise<void> {
-  const repeats =
-    lineup.pauseMicros === 0 && lineup.repeats > 1 ? lineup.repeats * warmUpFactor : lineup.repeats
-  const run = await oneRun({ ...lineup, repeats }, tally, hash, context)
-  tally.first = run.micros[0]!
-  tally.prepare = run.prepareMicros
+  const first = await oneRun({ ...lineup, repeats: 1 }, tally, hash, context)
+  tally.first = first.micros[0]!
+  tally.prepare = first.prepareMicros
+  if (lineup.repeats === 1) return
+  const probe = await oneRun(
+    { ...lineup, repeats: Math.min(probeRepeats, lineup.repeats) },
+    tally,
+    hash,
+    context,
+  )
+  const each = quantileOf(probe.micros, 0.5) + lineup.pauseMicros
+  const affordable = Math.floor((lineup.secondsPerContender * 1e6) / (lineup.rounds + 1) / each)
+  tally.repeats = Math.min(lineup.repeats, Math.max(probeRepeats, affordable))
+  const more = lineup.pauseMicros === 0 ? tally.repeats * warmUpFactor : tally.repeats
+  await oneRun({ ...lineup, repeats: Math.min(more, affordable * 2) || 1 }, tally, hash, context)
 }
 
 /** A slow contender sits rounds out, evenly, so that its runs still pair with the others'. */
 function takesPart({ rounds, repeats, secondsPerContender }: Lineup, tally: Tally, round: number): boolean {
-  const perRun = (tally.first * repeats) / 1e6
+  if (repeats > 1) return true
+  const perRun = tally.first / 1e6
   const wanted = Math.min(rounds, Math.max(roundsMin, Math.floor(secondsPerContender / perRun)))
   return Math.floor((round * wanted) / rounds) > Math.floor(((round - 1) * wanted) / rounds)
 }
@@ -197,7 +216,10 @@ async function oneRun(
   return run
 }
 
-function resultOf({ contender, runs, first, prepare, wrong }: Tally, lineup: Lineup): ContenderResult {
+function resultOf(
+  { contender, runs, first, repeats, prepare, wrong }: Tally,
+  lineup: Lineup,
+): ContenderResult {
   const { name, role, ceiling, landsAt } = contender
   const bytes = jobBytes(lineup.job)
   const done = runs.filter((run) => run !== undefined)
@@ -213,6 +235,7 @@ function resultOf({ contender, runs, first, prepare, wrong }: Tally, lineup: Lin
     role,
     ...(ceiling === undefined ? {} : { ceiling }),
     microsByRound: byRound,
+    repeats,
     micros,
     p99Micros: quantileOf(all, 0.99),
     firstMicros: first,

@@ -33,6 +33,7 @@ export type JobName = (typeof jobNames)[number]
 /** What is measured between processes. */
 export interface PhaseOptions {
   readonly sizes: BenchSizes
+  readonly quick: boolean
   readonly lanes: readonly Lane[]
   readonly jobs: ReadonlySet<JobName>
   /** A Python with the peers; none without it. */
@@ -96,7 +97,7 @@ async function startPeers(
   pages: PageKind,
   jobs: BenchJobs,
   others: Others,
-  { python, families, sizes, progress }: PhaseOptions,
+  { python, families, quick, sizes, progress }: PhaseOptions,
 ): Promise<Peers> {
   const none = pages !== "memory files"
   const { source, target } = await pair.places()
@@ -108,7 +109,13 @@ async function startPeers(
   }
   progress.update("starting the peers")
   const plans = jobs.list.slice(0, jobs.crowd).map((job) => jobPlan(job, sizes.pool))
-  return Peers.start(python, (family) => !none && families(family), pools, plans, others)
+  return Peers.start(
+    python,
+    (kind) => !none && families(kind.family) && (!quick || kind.quick),
+    pools,
+    plans,
+    others,
+  )
 }
 
 function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {

@@ -12,6 +12,7 @@ function contender(name: string, microsByRound: readonly (number | null)[]): Con
     name,
     role: "kvferry",
     microsByRound,
+    repeats: 1,
     micros,
     p99Micros: micros.max,
     firstMicros: micros.max,

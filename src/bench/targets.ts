@@ -258,11 +258,14 @@ function planShare(job: string, id: string): Target {
   }
 }
 
-/** The cost of one among the most, over the least cost of one among fewer: a cost that grows faster shows above 1. */
+/**
+ * The cost of one among the most, over the cost of one among about a tenth as many. (Among very few, caches and the price
+ * of a call decide, and not how the cost grows.)
+ */
 function linear(unit: string): Target {
   return {
     what: `Cost of one among many ${unit}`,
-    bound: "to the cheapest among fewer",
+    bound: "to one among a tenth as many",
     atMost: 1.5,
     of: ({ curves }) => {
       const growth = curves.filter((curve) => curve.unit === unit && curve.points.length > 1).map(growthOf)
@@ -273,8 +276,9 @@ function linear(unit: string): Target {
 }
 
 function growthOf({ points }: Curve): number {
-  const fewer = points.slice(0, -1).map(({ microsPerUnitMedian }) => microsPerUnitMedian)
-  return points.at(-1)!.microsPerUnitMedian / Math.min(...fewer)
+  const most = points.at(-1)!
+  const fewer = points.findLast(({ count }) => count * 8 <= most.count) ?? points[0]!
+  return most.microsPerUnitMedian / fewer.microsPerUnitMedian
 }
 
 function lineupOf({ lineups }: BenchFindings, id: string): LineupResult | undefined {

@@ -211,5 +211,10 @@ int64_t ceiling_stream_read(int64_t handle, int job, int spin, int repeats, int 
   if (job < 0 || job >= s->jobs) return -EINVAL;
   s->job = job;
   s->spin = spin;
-  return ceiling_rounds(read_part, NULL, s, s->streams, repeats, pause_micros, micros);
+  int failed = ceiling_rounds(read_part, NULL, s, s->streams, repeats, pause_micros, micros);
+  if (failed != 0 || !spin) return failed;
+  /* Once more without spinning, so that the source goes to sleep and takes nothing from whoever is measured next. */
+  double last;
+  s->spin = 0;
+  return ceiling_rounds(read_part, NULL, s, s->streams, 1, 0, &last);
 }

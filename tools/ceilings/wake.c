@@ -38,13 +38,13 @@ static void ring(bell_t *bell, uint32_t word) {
   futex(&bell->word, FUTEX_WAKE, INT_MAX);
 }
 
-/* Waits until the word is no longer `seen`. A spinner gives up after a while, so that an idle process costs nothing. */
-static uint32_t past(bell_t *bell, uint32_t seen, int spin) {
-  double until = spin ? ceiling_now_micros() + SPIN_MICROS : 0;
+/* Waits until the word is no longer `seen`. A spinner gives up after a while, or when it is told to. */
+static uint32_t past(bell_t *bell, uint32_t seen, _Atomic uint32_t *spin) {
+  double until = atomic_load(spin) ? ceiling_now_micros() + SPIN_MICROS : 0;
   for (int spins = 0;; spins++) {
     uint32_t now = atomic_load_explicit(&bell->word, memory_order_acquire);
     if (now != seen) return now;
-    if (spin && (spins % 64 != 63 || ceiling_now_micros() < until)) {
+    if (atomic_load_explicit(spin, memory_order_relaxed) && (spins % 64 != 63 || ceiling_now_micros() < until)) {
       ceiling_relax();
       continue;
     }
@@ -56,7 +56,7 @@ static uint32_t past(bell_t *bell, uint32_t seen, int spin) {
 static void *answer_all(void *argument) {
   page_t *page = argument;
   for (uint32_t seen = 0;;) {
-    seen = past(&page->question, seen, atomic_load(&page->spin));
+    seen = past(&page->question, seen, &page->spin);
     ring(&page->answer, seen);
   }
   return NULL;
@@ -77,7 +77,7 @@ int64_t ceiling_wake_call(int64_t address, int spin, int repeats, int pause_micr
     double started = ceiling_now_micros();
     uint32_t question = atomic_load(&page->question.word) + 1;
     ring(&page->question, question);
-    past(&page->answer, question - 1, spin);
+    past(&page->answer, question - 1, &page->spin);
     micros[i] = ceiling_now_micros() - started;
   }
   atomic_store(&page->spin, 0);

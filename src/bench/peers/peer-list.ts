@@ -10,6 +10,8 @@ export interface PeerKind {
   readonly path: "one machine" | "tcp"
   /** As it comes, or as fast as it gets: for NIXL without its progress thread, with its caller polling on both sides. */
   readonly setting: "default" | "best"
+  /** Whether a quick run has time for it. */
+  readonly quick: boolean
 }
 
 function nixl(
@@ -18,19 +20,20 @@ function nixl(
   setting: PeerKind["setting"],
   backend: "UCX" | "LIBFABRIC",
   env: PeerKind["env"],
+  quick: boolean,
 ): PeerKind {
   const options = { backend, progress: setting === "default" }
-  return { name, family: "nixl", script: "nixl_peer.py", options, env, path, setting }
+  return { name, family: "nixl", script: "nixl_peer.py", options, env, path, setting, quick }
 }
 
 /** Every peer that the benchmark knows how to run. */
 export const peerKinds: readonly PeerKind[] = [
-  nixl("NIXL", "one machine", "default", "UCX", {}),
-  nixl("NIXL, polled", "one machine", "best", "UCX", {}),
-  nixl("NIXL UCX tcp", "tcp", "default", "UCX", { UCX_TLS: "tcp" }),
-  nixl("NIXL UCX tcp, polled", "tcp", "best", "UCX", { UCX_TLS: "tcp" }),
-  nixl("NIXL LIBFABRIC tcp", "tcp", "default", "LIBFABRIC", { FI_PROVIDER: "tcp" }),
-  nixl("NIXL LIBFABRIC tcp, polled", "tcp", "best", "LIBFABRIC", { FI_PROVIDER: "tcp" }),
+  nixl("NIXL", "one machine", "default", "UCX", {}, true),
+  nixl("NIXL, polled", "one machine", "best", "UCX", {}, true),
+  nixl("NIXL UCX tcp", "tcp", "default", "UCX", { UCX_TLS: "tcp" }, false),
+  nixl("NIXL UCX tcp, polled", "tcp", "best", "UCX", { UCX_TLS: "tcp" }, false),
+  nixl("NIXL LIBFABRIC tcp", "tcp", "default", "LIBFABRIC", { FI_PROVIDER: "tcp" }, false),
+  nixl("NIXL LIBFABRIC tcp, polled", "tcp", "best", "LIBFABRIC", { FI_PROVIDER: "tcp" }, true),
   {
     name: "Mooncake tcp",
     family: "mooncake",
@@ -39,5 +42,6 @@ export const peerKinds: readonly PeerKind[] = [
     env: {},
     path: "tcp",
     setting: "best",
+    quick: true,
   },
 ]

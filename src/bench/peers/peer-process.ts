@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url"
 import { KvError } from "../../errors/kv-error.ts"
 import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import type { RunTimes } from "../contender.ts"
+import { killAtExit, letGo } from "../kill-at-exit.ts"
 import type { Repeats } from "../sides/side-messages.ts"
 import type { PeerKind } from "./peer-list.ts"
 
@@ -49,7 +50,7 @@ export class PeerProcess implements AsyncDisposable {
     // A write to a peer that has died: its end is told by its last line, or by the lack of one.
     child.stdin.on("error", () => {})
     const kill = (): void => void child.kill("SIGKILL")
-    process.once("exit", kill)
+    killAtExit(child)
     try {
       const spawned = once(child, "spawn")
       await spawned
@@ -64,7 +65,7 @@ export class PeerProcess implements AsyncDisposable {
       started.sleep()
       return started
     } catch (thrown) {
-      process.off("exit", kill)
+      letGo(child)
       kill()
       throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
         what: `${kind.name} does not run here`,
@@ -112,7 +113,7 @@ export class PeerProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    process.off("exit", this.#kill)
+    letGo(this.#child)
     const { exitCode, signalCode } = this.#child
     if (exitCode !== null || signalCode !== null) return
     const exited = once(this.#child, "exit")

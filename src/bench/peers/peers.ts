@@ -16,17 +16,17 @@ export class Peers implements AsyncDisposable {
   readonly facts: readonly PeerFact[]
   readonly running: readonly PeerProcess[]
 
-  /** Starts every peer of `families` that `python` has; `python` undefined: none is installed. */
+  /** Starts every wanted peer that `python` has; `python` undefined: none is installed. */
   static async start(
     python: string | undefined,
-    families: (family: PeerKind["family"]) => boolean,
+    wanted: (kind: PeerKind) => boolean,
     pools: PeerPools,
     plans: readonly TransferPlan[],
     others: Others,
   ): Promise<Peers> {
     const facts: PeerFact[] = []
     const running: PeerProcess[] = []
-    for (const kind of peerKinds.filter(({ family }) => families(family))) {
+    for (const kind of peerKinds.filter(wanted)) {
       const { name } = kind
       if (python === undefined) {
         facts.push({ name, runs: false, about: "not installed: --peers PYTHON names a Python that has it" })

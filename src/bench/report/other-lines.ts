@@ -119,7 +119,7 @@ export function curveLines(curve: Curve, style: Style): string[] {
     { title: "each", number: true },
   ]
   return [
-    `${style.strong(`1 to ${count(curve.points.at(-1)!.count)} ${curve.unit}`)} over ${curve.lane}, each ${curve.each}`,
+    `${style.strong(`1 to ${count(curve.points.at(-1)!.count)} ${curve.unit}`)} over ${curve.lane}, each a ${curve.each}`,
     ...indented(tableLines(columns, rows)),
     ...indented(plotLines(curve.points.map(({ count: x, microsPerUnitMedian: y }) => ({ x, y })))),
   ]

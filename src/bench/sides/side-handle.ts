@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { fileURLToPath } from "node:url"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
+import { killAtExit, letGo } from "../kill-at-exit.ts"
 import type { Question, SideAnswers, SideQuestions, SideReply, SideRequest } from "./side-messages.ts"
 
 const entry = fileURLToPath(new URL("./side-process.js", import.meta.url))
@@ -34,7 +35,7 @@ export class SideHandle implements AsyncDisposable {
       this.#lost(killer === null ? `exit code ${code}` : `signal ${killer}`),
     )
     signal.addEventListener("abort", () => this.#interrupt(), { once: true })
-    process.once("exit", this.#kill)
+    killAtExit(this.#child)
   }
 
   get pid(): number {
@@ -53,7 +54,7 @@ export class SideHandle implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    process.off("exit", this.#kill)
+    letGo(this.#child)
     if (this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null)
       return
     const exited = once(this.#child, "exit")
