@@ -3,7 +3,7 @@ import type { KvLayout } from "../kv/kv-layout.ts"
 import type { HostMemory, MemorySpan } from "../memory/host-memory.ts"
 import { stampsOf } from "../memory/kv-pool.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../receipt/receipt.ts"
-import type { Endpoint, Rights } from "../transport/transport.ts"
+import type { Endpoint, RegionDescriptor, Rights } from "../transport/transport.ts"
 import type { Hasher } from "../verify/hasher.ts"
 import type { Card } from "../wire/card.ts"
 import type { EndpointCard } from "../wire/grant.ts"
@@ -116,7 +116,7 @@ export class Agent implements AsyncDisposable {
   readonly #peers: Peers
   readonly #callers: Callers
   #listener: ControlListener | undefined
-  #closed = false
+  #closing: Promise<void> | undefined
 
   constructor(options: AgentOptions, cache: LocalCache, endpoints: readonly EndpointCard[]) {
     const times = { ...agentTimesDefault, ...options.times }
@@ -186,6 +186,8 @@ export class Agent implements AsyncDisposable {
     checkOffer(blocks, tokens, this.#options.layout.blockTokens)
     const id = Buffer.from(this.#entropy.bytes(16)).toString("hex")
     this.#leases.lend({ ...offer, id, access })
+    // A peer will fill them: what they were sealed with says nothing of that.
+    if (access === "write") this.#cache.seals.forget(blocks)
     const wanted = this.#cache.integrity === "full" || this.#cache.integrity === "sampled"
     if (access === "read" && wanted) {
       // Begun now, off the path of the transfer. A failure is told to the peer that asks for the seals.
@@ -205,7 +207,7 @@ export class Agent implements AsyncDisposable {
    * @throws KvError KV_PEER_UNREACHABLE, KV_PEER_UNTRUSTED, KV_PEER_REFUSED, KV_TRANSPORT_UNAVAILABLE, KV_DEADLINE.
    */
   connect(address: string, timeoutMillis: number): Promise<Peer> {
-    if (!this.#closed) return this.#peers.connect(address, timeoutMillis)
+    if (this.#closing === undefined) return this.#peers.connect(address, timeoutMillis)
     return Promise.reject(new KvError("KV_CANCELLED", { what: "this agent was closed" }))
   }
 
@@ -235,9 +237,12 @@ export class Agent implements AsyncDisposable {
   }
 
   /** Leaves all peers and ends all leases. Endpoints and memory are their owners'. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     await this.#listener?.[Symbol.asyncDispose]()
     await this.#peers[Symbol.asyncDispose]()
     await this.#callers[Symbol.asyncDispose]()
@@ -261,14 +266,19 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   const offers = options.offers ?? { read: true, write: false }
   const stamps = new StampArena(options.memory, layers + 1)
   const epochs = stampsOf(options.epochs, layout.blocks)
+  const registered: (() => Promise<void>)[] = []
   try {
     const cards: EndpointCard[] = []
     for (const endpoint of endpoints) {
-      const regions = await Promise.all([
-        ...spans.map((span, layer) => endpoint.register(layer, span, offers)),
-        endpoint.register(layers, options.epochs, { read: true, write: false }),
-      ])
-      await endpoint.register(stamps.region, stamps.mapping, { read: false, write: false })
+      const register = async (region: number, span: MemorySpan, access: Rights) => {
+        const descriptor = await endpoint.register(region, span, access)
+        registered.push(() => endpoint.deregister(region))
+        return descriptor
+      }
+      const regions: RegionDescriptor[] = []
+      for (const [layer, span] of spans.entries()) regions.push(await register(layer, span, offers))
+      regions.push(await register(layers, options.epochs, { read: true, write: false }))
+      await register(stamps.region, stamps.mapping, { read: false, write: false })
       cards.push({ address: endpoint.address, regions })
     }
     const prefix = Buffer.from(entropy.bytes(4)).toString("hex")
@@ -290,6 +300,8 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
     }
     return new Agent(options, cache, cards)
   } catch (thrown) {
+    // The endpoints are not ours: what was registered must not keep the next agent from them.
+    for (const deregister of registered) await deregister()
     stamps[Symbol.dispose]()
     throw thrown
   }

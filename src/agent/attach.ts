@@ -9,6 +9,7 @@ import { readFacts } from "./prepared-read.ts"
 import { needsHashes, proveEpochs, proveHashes } from "./proof.ts"
 import { StampCheck } from "./stamps.ts"
 import { Ticket, type TicketOptions, type TicketRun } from "./ticket.ts"
+import { untilOver } from "./until-over.ts"
 
 /**
  * The source's blocks in place: nothing is copied. Use them, then `release()`.
@@ -116,6 +117,7 @@ export class PreparedAttach implements AsyncDisposable {
     run.step("land")
     if (needsHashes(this.#level)) {
       await proveHashes(run, await peer.seals(this.#lease.id, run), {
+        clock: this.#cache.clock,
         level: this.#level,
         sequence: this.sequence,
         unitTokens: peer.card.layout.blockTokens,
@@ -125,7 +127,7 @@ export class PreparedAttach implements AsyncDisposable {
       })
     }
     attached()
-    await untilOver(used, run, this.#cache)
+    await untilOver(used, run, this.#cache.clock, "the use of the attached blocks")
     // What was read since then counts only if the blocks were still the same ones.
     if (this.#stamps !== undefined) await proveEpochs(run, this.#lease, this.#stamps)
     this.#lease.check()
@@ -139,26 +141,5 @@ function attachOf(connection: Connection, why: string): NonNullable<Connection["
     what: `blocks of this peer cannot be used in place over ${connection.transport}`,
     why,
     next: "allow the path shm on both sides, or read the blocks instead",
-  })
-}
-
-/** Waits for the end of the use, but not beyond the ticket's own end. */
-function untilOver(used: Promise<void>, run: TicketRun, { clock }: LocalCache): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const settle = (action: () => void): void => {
-      cancelTimer()
-      run.signal.removeEventListener("abort", cancel)
-      action()
-    }
-    const cancel = (): void =>
-      settle(() => reject(new KvError("KV_CANCELLED", { what: "the attachment was cancelled" })))
-    const cancelTimer = clock.after(Math.max(0, run.deadline - clock.now()), () => {
-      const what = "the attached blocks were not released before the ticket's deadline"
-      settle(() =>
-        reject(new KvError("KV_DEADLINE", { what, next: "raise timeoutMillis, or release sooner" })),
-      )
-    })
-    run.signal.addEventListener("abort", cancel, { once: true })
-    void used.then(() => settle(resolve))
   })
 }

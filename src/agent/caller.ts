@@ -4,6 +4,7 @@ import { strongerIntegrity } from "../receipt/receipt.ts"
 import type { Card } from "../wire/card.ts"
 import type { CallMessage, ControlMessage } from "../wire/control-messages.ts"
 import type { Grant, GrantDirection } from "../wire/grant.ts"
+import { callsMax } from "./calls.ts"
 import { type MessageChannel, type Received, refusalRecord } from "./channel.ts"
 import type { LeaseBook } from "./lease-book.ts"
 import { type LocalCache, sequenceOf } from "./local-cache.ts"
@@ -41,18 +42,22 @@ export interface CallerParts {
 /** A peer that called us, from the end of its handshake on: its questions, answered one by one. */
 export class Caller {
   readonly #parts: CallerParts
+  readonly #gone = new AbortController()
   #cancelSilence: () => void = () => {}
+  #answering = 0
 
   constructor(parts: CallerParts) {
     this.#parts = parts
+    // Before it listens: a caller may be gone already, and then no timer is left behind.
+    this.#heard()
     parts.channel.listen(
       (received) => this.#hear(received),
       () => {
         this.#cancelSilence()
+        this.#gone.abort()
         parts.onGone()
       },
     )
-    this.#heard()
   }
 
   /** Ends the relation, telling the caller why. */
@@ -76,10 +81,19 @@ export class Caller {
       const what = `"${message.type}" has no place after the handshake`
       return this.close(new KvError("KV_WIRE_INVALID", { what }))
     }
-    this.#answer(message, attachment).catch((thrown: unknown) => {
-      if (!(thrown instanceof KvError)) throw thrown
-      this.#parts.channel.send({ type: "refused", call: message.call, error: refusalRecord(thrown) })
-    })
+    if (this.#answering >= callsMax) {
+      const what = `${callsMax} calls of ${this.#parts.card.agentId} are being answered already`
+      return this.close(new KvError("KV_LIMIT", { what }))
+    }
+    this.#answering += 1
+    this.#answer(message, attachment)
+      .catch((thrown: unknown) => {
+        if (!(thrown instanceof KvError)) throw thrown
+        this.#parts.channel.send({ type: "refused", call: message.call, error: refusalRecord(thrown) })
+      })
+      .finally(() => {
+        this.#answering -= 1
+      })
   }
 
   async #answer(message: CallMessage, attachment: Uint8Array): Promise<void> {
@@ -135,7 +149,8 @@ export class Caller {
       })
     }
     const level = strongerIntegrity(message.level, cache.integrityFloor)
-    const found = { hashesChecked: 0, difference: undefined }
+    const deadline = cache.clock.now() + proofMillisMax
+    const found = { hashesChecked: 0, difference: undefined, deadline, signal: this.#gone.signal }
     if (needsHashes(level)) {
       checkSameHeads(card.layout, cache.layout, level)
       const expected = new BigUint64Array(
@@ -149,6 +164,7 @@ export class Caller {
         unitTokens: card.layout.blockTokens,
         hasher: cache.hasher,
         random: (below) => cache.random(below),
+        clock: cache.clock,
       })
     }
     leases.land(message.lease, session)
@@ -167,6 +183,9 @@ export class Caller {
     })
   }
 }
+
+/** Longest time in which what a writer left is hashed. */
+const proofMillisMax = 600_000
 
 const callTypes = ["ask-grant", "claim", "seals", "landed", "renew", "release"]
 

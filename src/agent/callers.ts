@@ -176,7 +176,7 @@ export class Callers implements AsyncDisposable {
     session.expiries.get(direction)?.()
     const cancel = clock.after(decided.expiresMillis, () => {
       const next = "connect again to ask for another"
-      channel.close(new KvError("KV_PEER_UNTRUSTED", { what: "the grant has expired", next }))
+      channel.close(new KvError("KV_PEER_UNTRUSTED", { what: `the grant to ${direction} has expired`, next }))
     })
     session.expiries.set(direction, cancel)
     const granted = new Set(decided.regions)

@@ -1,4 +1,4 @@
-import { KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
+import { asKvError, KvError, kvErrorFromRecord } from "../errors/kv-error.ts"
 import { type ControlMessage, type ControlMessageOf, noCall } from "../wire/control-messages.ts"
 import type { MessageChannel } from "./channel.ts"
 import type { Clock } from "./control-network.ts"
@@ -22,8 +22,8 @@ interface Waiting {
   reject(error: KvError): void
 }
 
-/** Calls that may wait for an answer at once. */
-const callsMax = 4096
+/** Calls that may wait for an answer at once, and questions of one caller that are answered at once. */
+export const callsMax = 4096
 
 /** Questions to one peer and their answers: each has a deadline, and all end when the peer is gone. */
 export class Calls {
@@ -83,7 +83,12 @@ export class Calls {
         },
         reject: fail,
       })
-      this.#channel.send(compose(call), attachment)
+      try {
+        this.#channel.send(compose(call), attachment)
+      } catch (thrown) {
+        // More than a frame can hold: nobody will answer what was never asked.
+        fail(asKvError(thrown, "KV_INTERNAL", "a call could not be sent"))
+      }
     })
   }
 

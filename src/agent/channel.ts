@@ -69,6 +69,8 @@ export class MessageChannel {
     if (this.#closed !== undefined) return
     try {
       for (const { body, attachment } of this.#reader.push(bytes)) {
+        // What came behind a message that ended the relation belongs to nothing any more.
+        if (this.#closed !== undefined) return
         const received = { message: readControlMessage(body), attachment }
         if (this.#backlog === undefined) this.#onMessage(received)
         else this.#backlog.push(received)

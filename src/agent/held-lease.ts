@@ -1,4 +1,5 @@
 import { KvError } from "../errors/kv-error.ts"
+import { checkNote } from "./check-call.ts"
 import type { SourcePeer } from "./source-peer.ts"
 
 /** What the owner of the blocks granted with a claim. */
@@ -73,6 +74,7 @@ export class HeldLease implements AsyncDisposable {
    */
   async release(options: { readonly timeoutMillis?: number; readonly note?: string } = {}): Promise<void> {
     if (this.#ended !== undefined) return
+    checkNote(options.note)
     this.end(
       new KvError("KV_LEASE_UNKNOWN", { what: `lease ${this.id.slice(0, 8)}… was released by this side` }),
     )

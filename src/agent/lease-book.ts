@@ -145,11 +145,18 @@ export class LeaseBook {
     return true
   }
 
-  /** A session is over: what it held is the owner's again, or what it read if it may still be able to write. */
+  /**
+   * A session is over: what it held is the owner's again, but for what it was to fill if it may still be able to write:
+   * those leases stay, and count, for good.
+   */
   loseAllOf(holder: string, which: "all" | "reads" = "all"): void {
     for (const entry of [...this.#open.values()]) {
-      const wanted = which === "all" || entry.offer.access === "read"
-      if (entry.holder === holder && entry.state === "held" && wanted) this.#end(entry, "lose")
+      if (entry.holder !== holder || entry.state !== "held") continue
+      if (which === "all" || entry.offer.access === "read") this.#end(entry, "lose")
+      else {
+        entry.cancelTimer()
+        this.#step(entry, "lose")
+      }
     }
   }
 

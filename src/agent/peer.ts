@@ -1,11 +1,14 @@
 import { KvError } from "../errors/kv-error.ts"
+import { blocksFor } from "../kv/kv-layout.ts"
 import { epochBytes } from "../memory/kv-pool.ts"
 import type { IntegrityLevel } from "../receipt/receipt.ts"
 import type { Connection, RegionDescriptor, Session } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
+import type { ControlMessageOf } from "../wire/control-messages.ts"
 import type { Grant, GrantDirection } from "../wire/grant.ts"
 import type { CallOptions, Calls } from "./calls.ts"
 import type { MessageChannel } from "./channel.ts"
+import { checkLease, checkNote } from "./check-call.ts"
 import type { ChosenPath } from "./choose-path.ts"
 import type { Clock } from "./control-network.ts"
 import { type GrantedLease, HeldLease } from "./held-lease.ts"
@@ -93,7 +96,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
     checkLease(lease)
     const askedAt = this.#parts.clock.now()
     const { message } = await this.#calls.ask((call) => ({ type: "claim", call, lease }), "granted", options)
-    if (message.blocks.length !== message.epochs.length) throw this.#calls.unexpected("granted")
+    this.#checkGranted(message)
     const granted: GrantedLease = {
       id: lease,
       access: message.access,
@@ -102,7 +105,10 @@ export class Peer implements SourcePeer, AsyncDisposable {
       epochs: Uint32Array.from(message.epochs),
       holdMillis: message.holdMillis,
     }
-    const held = new HeldLease(this, granted, askedAt, () => this.#parts.clock.now())
+    // Claimed by two at once: there is one lease, and it ends for both.
+    const known = this.#held.get(lease)
+    known?.renewed(askedAt)
+    const held = known ?? new HeldLease(this, granted, askedAt, () => this.#parts.clock.now())
     if (this.#lost === undefined) this.#held.set(lease, held)
     return held
   }
@@ -120,7 +126,8 @@ export class Peer implements SourcePeer, AsyncDisposable {
   /** Gives a lease back. Rejects with KV_LEASE_UNKNOWN when it was not in force any more. */
   async release(lease: string, options: CallOptions & { readonly note?: string }): Promise<void> {
     checkLease(lease)
-    this.#held.delete(lease)
+    checkNote(options.note)
+    this.#drop(lease)
     const note = options.note === undefined ? {} : { note: options.note }
     await this.#calls.ask((call) => ({ type: "release", call, lease, ...note }), "released", options)
   }
@@ -136,20 +143,26 @@ export class Peer implements SourcePeer, AsyncDisposable {
     },
     options: CallOptions,
   ): Promise<number> {
+    checkNote(filled.note)
     const { tokens, level, hashes } = filled
     const note = filled.note === undefined ? {} : { note: filled.note }
     const attachment = new Uint8Array(hashes.buffer, hashes.byteOffset, hashes.byteLength)
-    this.#held.delete(lease)
+    // Kept alive until the answer: the owner may take its time to hash what has landed.
     const { message } = await this.#calls.ask(
       (call) => ({ type: "landed", call, lease, tokens, level, ...note }),
       "proven",
       { ...options, attachment },
     )
+    this.#drop(lease)
     return message.checked
   }
 
-  /** Sends a text, and bytes if there are any. It arrives in order with this peer's other messages, or not at all. */
+  /**
+   * Sends a text, and bytes if there are any. It arrives in order with this peer's other messages, or not at all.
+   * @throws KvError KV_LIMIT for more than 4,096 characters or 64 MiB; why the peer is gone.
+   */
   notify(text: string, attachment?: Uint8Array): void {
+    checkNote(text)
     if (this.#lost !== undefined) throw this.#lost
     this.#parts.channel.send({ type: "notify", text }, attachment)
   }
@@ -228,16 +241,19 @@ export class Peer implements SourcePeer, AsyncDisposable {
   /** One sign of life: it keeps our leases, shows that the peer lives, and renews the grant in its second half. */
   async #pulse(): Promise<void> {
     const { clock, silenceMillis } = this.#parts
-    const askedAt = clock.now()
-    const deadline = askedAt + silenceMillis
-    const leases = [...this.#held.keys()].slice(0, renewalsMax)
-    const { message } = await this.#calls.ask((call) => ({ type: "renew", call, leases }), "renewed", {
-      deadline,
-    })
-    const ended = new Set(message.ended)
-    for (const id of leases) {
-      if (!ended.has(id)) this.#held.get(id)?.renewed(askedAt)
-      else this.#forget(id)
+    const deadline = clock.now() + silenceMillis
+    const held = [...this.#held.keys()]
+    for (let from = 0; from === 0 || from < held.length; from += renewalsMax) {
+      const leases = held.slice(from, from + renewalsMax)
+      const sentAt = clock.now()
+      const { message } = await this.#calls.ask((call) => ({ type: "renew", call, leases }), "renewed", {
+        deadline,
+      })
+      const ended = new Set(message.ended)
+      for (const id of leases) {
+        if (!ended.has(id)) this.#held.get(id)?.renewed(sentAt)
+        else this.#forget(id)
+      }
     }
     for (const [direction, { grant, at }] of this.#grants) {
       if (clock.now() < at + grant.expiresMillis / 2) continue
@@ -246,6 +262,31 @@ export class Peer implements SourcePeer, AsyncDisposable {
       })
       this.#take(answer.message.grant)
     }
+  }
+
+  /** The lease is over by our own doing: whoever still has it in hand must not trust it any more. */
+  #drop(lease: string): void {
+    this.#held
+      .get(lease)
+      ?.end(
+        new KvError("KV_LEASE_UNKNOWN", { what: `lease ${lease.slice(0, 8)}… was given back by this side` }),
+      )
+    this.#held.delete(lease)
+  }
+
+  /** What a grant of blocks says must fit the card: it is believed from then on. */
+  #checkGranted({ tokens, blocks, epochs }: ControlMessageOf<"granted">): void {
+    const { blockTokens, blocks: pool } = this.card.layout
+    const sound =
+      blocks.length === epochs.length &&
+      blocks.length === blocksFor(tokens, blockTokens) &&
+      blocks.every((block) => block < pool)
+    if (sound) return
+    throw new KvError("KV_PEER_REFUSED", {
+      what: `${this.card.agentId} granted ${blocks.length} blocks for ${tokens} tokens`,
+      why: `its card says ${pool} blocks of ${blockTokens} tokens, and these are not among them`,
+      next: "report this: that peer contradicts itself",
+    })
   }
 
   #forget(lease: string): void {
@@ -283,10 +324,4 @@ export class Peer implements SourcePeer, AsyncDisposable {
     const writer = await this.#writer?.catch(() => undefined)
     await Promise.all([this.connection, writer].map((connection) => connection?.[Symbol.asyncDispose]()))
   }
-}
-
-/** What is no lease at all must not reach the peer: it would take the message for a broken one, and leave us. */
-function checkLease(lease: string): void {
-  if (/^[0-9a-f]{32}$/.test(lease)) return
-  throw new KvError("KV_LEASE_UNKNOWN", { what: `${JSON.stringify(lease.slice(0, 40))} is not a lease` })
 }

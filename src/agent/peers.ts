@@ -33,6 +33,9 @@ export interface PeersOptions {
 export class Peers implements AsyncDisposable {
   readonly #options: PeersOptions
   readonly #peers = new Map<string, Promise<Peer>>()
+  /** Channels on which a peer is being greeted. */
+  readonly #greeting = new Set<MessageChannel>()
+  #closed = false
 
   constructor(options: PeersOptions) {
     this.#options = options
@@ -65,6 +68,8 @@ export class Peers implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    for (const channel of this.#greeting) channel.close(closedHere())
     const peers = await Promise.allSettled(this.#peers.values())
     await Promise.all(
       peers.map(async (peer) => {
@@ -95,15 +100,17 @@ export class Peers implements AsyncDisposable {
     const { card, credentials, clock, entropy, network, times, onHandshake } = this.#options
     const deadline = clock.now() + timeoutMillis
     const channel = new MessageChannel(await network.connect(host, port, timeoutMillis))
-    const greeted = await greetAsCaller(channel, {
-      card,
-      credentials,
-      clock,
-      timeoutMillis: Math.max(1, deadline - clock.now()),
-      random: (bytes) => entropy.bytes(bytes),
-      ...(onHandshake === undefined ? {} : { onStep: onHandshake }),
-    })
+    this.#greeting.add(channel)
     try {
+      if (this.#closed) throw closedHere()
+      const greeted = await greetAsCaller(channel, {
+        card,
+        credentials,
+        clock,
+        timeoutMillis: Math.max(1, deadline - clock.now()),
+        random: (bytes) => entropy.bytes(bytes),
+        ...(onHandshake === undefined ? {} : { onStep: onHandshake }),
+      })
       const calls = new Calls(channel, clock, greeted.card.agentId)
       channel.listen(
         ({ message, attachment }) => {
@@ -145,6 +152,8 @@ export class Peers implements AsyncDisposable {
     } catch (thrown) {
       channel.close()
       throw thrown
+    } finally {
+      this.#greeting.delete(channel)
     }
   }
 
@@ -171,3 +180,5 @@ export class Peers implements AsyncDisposable {
     }
   }
 }
+
+const closedHere = (): KvError => new KvError("KV_CANCELLED", { what: "this agent was closed" })

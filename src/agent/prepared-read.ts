@@ -37,7 +37,7 @@ export class PreparedRead implements AsyncDisposable {
   readonly #facts: Omit<TicketFacts, "id">
   /** Units that the fabric may hash while their bytes are still at hand, and their places. */
   readonly #early: UnitSplit | undefined
-  #seals: Promise<BigUint64Array> | undefined
+  #seals: BigUint64Array | undefined
 
   /** @throws KvError KV_PLAN_IMPOSSIBLE, KV_PEER_REFUSED, KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_USAGE, KV_LIMIT. */
   constructor(cache: LocalCache, request: ReadRequest) {
@@ -71,14 +71,16 @@ export class PreparedRead implements AsyncDisposable {
       remote: peer.layers,
       ...(this.#early === undefined ? {} : { hashes: this.#early.whole }),
     })
-    this.#stamps =
-      this.#level === "none"
-        ? undefined
-        : new StampCheck(peer.connection, cache.stamps, {
-            blocks: granted.blocks,
-            epochs: granted.epochs,
-            remote: peer.epochs,
-          })
+    try {
+      const { blocks, epochs } = granted
+      this.#stamps =
+        this.#level === "none"
+          ? undefined
+          : new StampCheck(peer.connection, cache.stamps, { blocks, epochs, remote: peer.epochs })
+    } catch (thrown) {
+      void this.#move[Symbol.asyncDispose]()
+      throw thrown
+    }
     this.#facts = readFacts(cache, peer, this.#level, "copy")
   }
 
@@ -100,6 +102,8 @@ export class PreparedRead implements AsyncDisposable {
     run.pieces = this.pieces
     run.bytes = this.bytes
     const seals = needsHashes(this.#level) ? this.#sealed(run) : undefined
+    // Looked at only once the bytes are here; when they never come, nobody asks how this ended.
+    seals?.catch(() => {})
     run.step("post")
     const moved = await this.#move.post(run)
     run.rails = moved.rails.filter(({ bytes }) => bytes > 0)
@@ -117,6 +121,7 @@ export class PreparedRead implements AsyncDisposable {
         hasher: this.#cache.hasher,
         random: (below) => this.#cache.random(below),
         ...(moved.hashes === undefined ? {} : { made: madeHashes(this.#early, moved.hashes) }),
+        clock: this.#cache.clock,
         requestId,
       })
     }
@@ -128,14 +133,10 @@ export class PreparedRead implements AsyncDisposable {
   }
 
   /** The seals do not change while the lease lasts: they are fetched once, while the bytes move. */
-  #sealed(run: TicketRun): Promise<BigUint64Array> {
+  async #sealed(run: TicketRun): Promise<BigUint64Array> {
     const { lease } = this.#request
-    this.#seals ??= lease.peer.seals(lease.id, run)
-    const seals = this.#seals
-    seals.catch(() => {
-      if (this.#seals === seals) this.#seals = undefined
-    })
-    return seals
+    this.#seals ??= await lease.peer.seals(lease.id, run)
+    return this.#seals
   }
 }
 

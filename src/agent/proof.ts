@@ -4,9 +4,11 @@ import type { IntegrityLevel } from "../receipt/receipt.ts"
 import type { StoredSequence } from "../verify/fingerprint.ts"
 import { firstDifferentBlock } from "../verify/first-difference.ts"
 import type { Hasher } from "../verify/hasher.ts"
+import type { Clock } from "./control-network.ts"
 import type { HeldLease } from "./held-lease.ts"
 import type { StampCheck } from "./stamps.ts"
 import type { TicketRun } from "./ticket.ts"
+import { untilOver } from "./until-over.ts"
 
 /** One unit in this many is compared at level `sampled`, and at least one of each layer. */
 export const sampledOneIn = 16
@@ -35,6 +37,7 @@ export interface HashProof {
   readonly unitTokens: number
   readonly hasher: Hasher
   readonly random: (below: number) => number
+  readonly clock: Clock
   /** Hashes that were made while the bytes landed, by unit; the others are made now. */
   readonly made?: ReadonlyMap<number, bigint>
   readonly requestId?: string | undefined
@@ -42,10 +45,11 @@ export interface HashProof {
 
 /**
  * Hashes the target and compares it with what the source sealed. Returns how many hashes were compared.
- * @throws KvError KV_BYTES_DIFFER with the first place; KV_PEER_REFUSED when the seals do not fit the sequence.
+ * @throws KvError KV_BYTES_DIFFER with the first place; KV_PEER_REFUSED when the seals do not fit the sequence;
+ *   KV_DEADLINE, KV_CANCELLED.
  */
 export async function proveHashes(
-  run: Pick<TicketRun, "hashesChecked" | "difference">,
+  run: Pick<TicketRun, "hashesChecked" | "difference" | "deadline" | "signal">,
   expected: BigUint64Array,
   proof: HashProof,
 ): Promise<void> {
@@ -61,7 +65,8 @@ export async function proveHashes(
   }
   const units =
     proof.level === "full" ? undefined : sampleUnits(sequence.layout.shape.layers, positions, proof.random)
-  const found = await hashUnits(proof, units ?? Uint32Array.from({ length: wanted }, (_, unit) => unit))
+  const hashing = hashUnits(proof, units ?? Uint32Array.from({ length: wanted }, (_, unit) => unit))
+  const found = await untilOver(hashing, run, proof.clock, `the hashing of ${wanted} units`)
   const sealed = units === undefined ? expected : BigUint64Array.from(units, (unit) => expected[unit]!)
   run.hashesChecked = found.length
   const first = firstDifferentBlock(sealed, found, found.length)

@@ -1,6 +1,7 @@
 import { KvError } from "../errors/kv-error.ts"
 import { type IntegrityLevel, strongerIntegrity } from "../receipt/receipt.ts"
 import type { StoredSequence } from "../verify/fingerprint.ts"
+import { checkNote } from "./check-call.ts"
 import type { HeldLease } from "./held-lease.ts"
 import type { LocalCache } from "./local-cache.ts"
 import type { Peer } from "./peer.ts"
@@ -31,6 +32,7 @@ export function startPull(cache: LocalCache, peer: Peer, options: PullOptions): 
   const facts = readFacts(cache, peer, level, "copy")
   return new Ticket({ ...facts, id: cache.ticketId() }, options, async (run) => {
     run.tokens = options.tokens ?? 0
+    checkNote(options.note)
     try {
       const held = await peer.claim(options.lease, run)
       await readUnder(held, cache, options, level, run)

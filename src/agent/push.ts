@@ -1,13 +1,17 @@
 import { KvError } from "../errors/kv-error.ts"
+import { epochBytes } from "../memory/kv-pool.ts"
 import { planTransfer } from "../plan/plan-transfer.ts"
 import { stripe } from "../plan/stripe.ts"
+import { PlanBuilder } from "../plan/transfer-plan.ts"
 import { strongerIntegrity } from "../receipt/receipt.ts"
 import type { Connection } from "../transport/transport.ts"
+import { checkNote } from "./check-call.ts"
 import type { HeldLease } from "./held-lease.ts"
 import { type LocalCache, sequenceOf } from "./local-cache.ts"
 import type { Peer } from "./peer.ts"
 import { checkSameHeads, needsHashes } from "./proof.ts"
 import { Ticket, type TicketOptions, type TicketRun } from "./ticket.ts"
+import { untilOver } from "./until-over.ts"
 
 /** What a push does: a sequence of ours goes into the blocks behind a write lease of a peer. */
 export interface PushOptions extends TicketOptions {
@@ -41,6 +45,7 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
   } as const
   return new Ticket(facts, options, async (run) => {
     run.tokens = options.tokens
+    checkNote(options.note)
     try {
       const connection = await peer.writer(run)
       const held = await peer.claim(options.lease, run)
@@ -52,19 +57,48 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
       sealing?.catch(() => {})
       await move(run, cache, connection, held, peer, options)
       held.check()
-      const hashes = (await sealing) ?? new BigUint64Array(0)
+      const hashes = sealing === undefined ? new BigUint64Array(0) : await sealed(sealing, run, cache)
       const note = options.note === undefined ? {} : { note: options.note }
       const filled = { tokens: options.tokens, level, hashes, ...note }
       run.hashesChecked = await peer.landed(options.lease, filled, run)
       run.step("prove")
     } catch (thrown) {
-      // Nothing of ours writes there any more, so the owner may have its blocks back at once.
-      const deadline = cache.clock.now() + releaseMillis
-      peer.release(options.lease, { deadline }).catch(() => {})
+      // Nobody waits for this: the lease would also end by itself, its writer fenced off.
+      giveBack(cache, peer, options.lease, run.state === "posted").catch(() => {})
       throw thrown
     }
   })
 }
+
+/**
+ * Gives a lease back that was not filled. What was `stopped` in mid-write may still have bytes on their way: only what
+ * follows behind them over the same rails proves that they have arrived. Without that proof the lease is not released.
+ */
+async function giveBack(cache: LocalCache, peer: Peer, lease: string, stopped: boolean): Promise<void> {
+  const deadline = cache.clock.now() + releaseMillis
+  if (stopped) await followBehind(cache, peer, deadline)
+  await peer.release(lease, { deadline })
+}
+
+/** Reads one stamp over each rail. @throws KvError as a move does. */
+async function followBehind(cache: LocalCache, peer: Peer, deadline: number): Promise<void> {
+  const { rails } = peer.path.endpoint
+  const { stamps } = cache
+  const slot = stamps.take(rails * epochBytes)
+  try {
+    const builder = new PlanBuilder(rails)
+    for (let rail = 0; rail < rails; rail++) {
+      builder.add(peer.epochs.region, 0, stamps.region, slot.start + rail * epochBytes, epochBytes, rail)
+    }
+    const plan = builder.finish()
+    await peer.connection.move({ direction: "read", plan, remote: [peer.epochs], deadline })
+  } finally {
+    stamps.give(slot)
+  }
+}
+
+const sealed = (sealing: Promise<BigUint64Array>, run: TicketRun, { clock }: LocalCache) =>
+  untilOver(sealing, run, clock, "the hashing of the sequence")
 
 /** Time for the answer to a release that nobody waits for. */
 const releaseMillis = 1000

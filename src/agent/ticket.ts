@@ -176,7 +176,14 @@ export class Ticket {
       run.step(code === "KV_CANCELLED" ? "cancel" : code === "KV_DEADLINE" ? "expire" : "fail")
     }
     const receipt = receiptOf(facts, options, run, this.#error)
-    facts.onEnd?.(receipt)
+    try {
+      facts.onEnd?.(receipt)
+    } catch (thrown) {
+      // A listener's mistake is its own: it is thrown where nobody takes it for the transfer's.
+      queueMicrotask(() => {
+        throw thrown
+      })
+    }
     return receipt
   }
 }
