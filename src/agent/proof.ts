@@ -90,7 +90,12 @@ export function sampleUnits(
   const drawn = new Set<number>()
   for (let layer = 0; layer < layers; layer++) drawn.add(layer * positions + random(positions))
   const wanted = Math.ceil((layers * positions) / sampledOneIn)
-  while (drawn.size < wanted) drawn.add(random(layers * positions))
+  while (drawn.size < wanted) {
+    // Onwards from one that is drawn already: this ends whatever the lot says.
+    let unit = random(layers * positions)
+    while (drawn.has(unit)) unit = (unit + 1) % (layers * positions)
+    drawn.add(unit)
+  }
   return Uint32Array.from(drawn).sort()
 }
 
