@@ -20,8 +20,12 @@ try {
   const ticket = target.read(peer, { lease: lent.id, into, integrity: "full", requestId: "request-1" })
   const receipt = await ticket.done
 
-  console.log(`${receipt.state} over ${receipt.path.transport}: ${receipt.bytes} bytes, ${receipt.integrity.verdict}`)
-  console.log(`the lease ended: ${await lent.ended}; the same bytes: ${same(source, blocks[3], target, into[3])}`)
+  console.log(
+    `${receipt.state} over ${receipt.path.transport}: ${receipt.bytes} bytes, ${receipt.integrity.verdict}`,
+  )
+  console.log(
+    `the lease ended: ${await lent.ended}; the same bytes: ${same(source, blocks[3], target, into[3])}`,
+  )
   source.release(blocks)
 } finally {
   await decode[Symbol.asyncDispose]()

@@ -24,7 +24,9 @@ try {
   const ticket = source.write(peer, { lease: lent.id, from, tokens, note: "request-2 is ready" })
   const receipt = await ticket.done
 
-  console.log(`${receipt.direction} ${receipt.state}, ${receipt.integrity.checked} hashes compared by the target`)
+  console.log(
+    `${receipt.direction} ${receipt.state}, ${receipt.integrity.checked} hashes compared by the target`,
+  )
   console.log(`the lease ended: ${await lent.ended}; ${notices.join("; ")}`)
   console.log(`the same bytes: ${same(source, from[0], target, into[0])}`)
 } finally {

@@ -136,7 +136,7 @@ test("questions that wait are counted: one more than the limit is refused, and o
 
 test("a question that no frame can hold ends at once, and leaves neither timer nor place taken", async () => {
   const { calls, clock } = openCalls()
-  const lease = "x".repeat(2 ** 20)
+  const lease = "x".repeat(2 ** 22)
   const asked = calls.ask((call) => ({ type: "claim", call, lease }), "granted", { deadline: 1e9 })
   await assert.rejects(asked, isKv("KV_LIMIT"))
   assert.equal(clock.waiting, 0)

@@ -209,14 +209,12 @@ test("a peer that grants no more is left, with its words", async () => {
   assert.equal(rig.peer.lost?.code, "KV_PEER_UNTRUSTED")
 })
 
-test("a further right is asked for once", async () => {
+test("the right to write is asked for once, and has a connection of its own", async () => {
   const rig = openPeer()
   const options = { deadline: rig.clock.now() + 100 }
-  await rig.peer.askFor("read", options)
-  const asked = rig.peer.askFor("write", options)
+  const asked = rig.peer.writer(options)
   await rig.answer("ask-grant", (call) => ({ type: "grant", call, grant: grantOf({ direction: "write" }) }))
-  await asked
-  await rig.peer.askFor("write", options)
+  assert.equal(await asked, await rig.peer.writer(options))
   assert.equal(rig.heard.length, 1)
 })
 

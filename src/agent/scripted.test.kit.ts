@@ -134,6 +134,7 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
     calls: new Calls(channel, clock, card.agentId),
     path,
     connection,
+    reconnect: () => Promise.resolve(connection),
     clock,
     pulseMillis: rigTimes.pulseMillis,
     silenceMillis: rigTimes.silenceMillis,

@@ -163,7 +163,9 @@ class Awaited {
     if (this.#closed !== undefined) throw lost(this.#socket, this.#closed)
     const [early] = this.#frames
     if (early !== undefined) {
-      throw new KvError("KV_WIRE_INVALID", { what: `${this.#socket.peerName} said "${early.kind}" before it was asked` })
+      throw new KvError("KV_WIRE_INVALID", {
+        what: `${this.#socket.peerName} said "${early.kind}" before it was asked`,
+      })
     }
   }
 }

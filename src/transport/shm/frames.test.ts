@@ -4,7 +4,8 @@ import fc from "fast-check"
 import { KvError } from "../../errors/kv-error.ts"
 import { encodeFrame, type Frame, FrameReader, wantsMax } from "./frames.ts"
 
-const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length })
+const bytes = (length: number): fc.Arbitrary<Uint8Array> =>
+  fc.uint8Array({ minLength: length, maxLength: length })
 const u32 = fc.nat({ max: 2 ** 32 - 1 })
 const hex = bytes(16).map((id) => Buffer.from(id).toString("hex"))
 

@@ -71,7 +71,10 @@ test("a caller that sends garbage, or a frame out of its place, is cut off, and 
   }
   const session = newSession()
   await endpoint.admit(session, readOnly)
-  await using connection = await endpoint.connect(session, endpoint.address, { deadline: soon(), peerHost: "" })
+  await using connection = await endpoint.connect(session, endpoint.address, {
+    deadline: soon(),
+    peerHost: "",
+  })
   assert.equal(connection.transport, "shm")
 })
 
@@ -94,7 +97,12 @@ test("more than 64 callers that prove nothing are cut off, and those before them
 test("memory that is no memory file is refused with the reason, and the same file may be registered twice", async () => {
   await using endpoint = await shm.open({ host: "127.0.0.1", rails: 1 })
   using mapping = hostMemory.map(mib, "twice")
-  const foreign = { byteLength: 10, addressOf: () => 0, view: () => new Uint8Array(10), share: () => mapping.share() }
+  const foreign = {
+    byteLength: 10,
+    addressOf: () => 0,
+    view: () => new Uint8Array(10),
+    share: () => mapping.share(),
+  }
   const error = await assertCode(endpoint.register(1, foreign, readOnly), "KV_USAGE")
   assert.match(error.why ?? "", /no memfd/)
   const first = await endpoint.register(2, mapping, readOnly)
@@ -168,7 +176,11 @@ async function expectRefusal(lies: Lies, code: KvErrorCode | KvErrorCode[], why:
   await using endpoint = await shm.open({ host: "127.0.0.1", rails: 1 })
   await using lender = new HostileLender(lies)
   const regions: RegionDescriptor[] = [{ region: 5, length: mib, rkeys: [1], iova: 0 }]
-  const connecting = endpoint.connect(lender.session, lender.address, { deadline: soon(), peerHost: "", regions })
+  const connecting = endpoint.connect(lender.session, lender.address, {
+    deadline: soon(),
+    peerHost: "",
+    regions,
+  })
   const error = await assertCode(connecting, ...[code].flat())
   assert.match(error.message, why)
 }
@@ -200,27 +212,41 @@ test("a region whose file could be cut, or is shorter than announced, or full of
   seal(holes.fd, { size: true, futureWrites: true })
   const vast = { hand: () => ({ answers: [ok(2 ** 40)], files: [holes.fd] }) }
   await expectRefusal(vast, "KV_PEER_REFUSED", /only 0 of its 1099511627776 bytes are there/)
-  await expectRefusal({ hand: () => ({ answers: [ok(mib)], files: [0] }) }, "KV_PEER_REFUSED", /no memory file/)
+  await expectRefusal(
+    { hand: () => ({ answers: [ok(mib)], files: [0] }) },
+    "KV_PEER_REFUSED",
+    /no memory file/,
+  )
 })
 
 test("answers that make no sense end the connection", async () => {
   using whole = hostMemory.map(mib, "region", { pages: "small", populate: true })
   seal(whole.fd, { size: true, futureWrites: true })
   const hand = (answers: Handed[], files: number[]): Lies => ({ hand: () => ({ answers, files }) })
-  await expectRefusal(hand([ok(Number.NaN)], [whole.fd]), "KV_WIRE_INVALID", /described region 5 as NaN bytes/)
+  await expectRefusal(
+    hand([ok(Number.NaN)], [whole.fd]),
+    "KV_WIRE_INVALID",
+    /described region 5 as NaN bytes/,
+  )
   await expectRefusal(hand([ok(-1)], [whole.fd]), "KV_WIRE_INVALID", /-1 bytes/)
   await expectRefusal(hand([ok(mib, 2 ** 32 - 1)], [whole.fd]), "KV_WIRE_INVALID", /slot 4294967295/)
   await expectRefusal(hand([ok(mib), ok(mib)], [whole.fd, whole.fd]), "KV_WIRE_INVALID", /answered 2 of 1/)
   await expectRefusal(hand([ok(mib)], []), "KV_WIRE_INVALID", /0 of 1 files/)
   await expectRefusal(hand([{ ...ok(mib), status: 77 }], []), "KV_RKEY_REJECTED", /no longer, its key/)
   const unasked: Frame = { kind: "handed", answers: [ok(mib)] }
-  await expectRefusal({ ...hand([ok(mib)], []), afterwards: unasked }, ["KV_PEER_LOST", "KV_WIRE_INVALID"], /no place|before it was asked/)
+  await expectRefusal(
+    { ...hand([ok(mib)], []), afterwards: unasked },
+    ["KV_PEER_LOST", "KV_WIRE_INVALID"],
+    /no place|before it was asked/,
+  )
 })
 
 test("files that were not asked for are closed, and a lender's lies leave none open here", async () => {
   using whole = hostMemory.map(mib, "region", { pages: "small", populate: true })
   seal(whole.fd, { size: true, futureWrites: true })
-  const lies: Lies = { hand: () => ({ answers: [ok(mib, 2 ** 30)], files: Array<number>(20).fill(whole.fd) }) }
+  const lies: Lies = {
+    hand: () => ({ answers: [ok(mib, 2 ** 30)], files: Array<number>(20).fill(whole.fd) }),
+  }
   await expectRefusal(lies, "KV_WIRE_INVALID", /20|files|slot/)
   const before = openFiles()
   for (let i = 0; i < 5; i++) await expectRefusal(lies, "KV_WIRE_INVALID", /files|slot/)
@@ -235,7 +261,10 @@ test("a lender that claims a region larger than its plan needs gives no way past
   await endpoint.register(2, target, both)
   const session = newSession()
   await endpoint.admit(session, readOnly)
-  await using connection = await endpoint.connect(session, endpoint.address, { deadline: soon(), peerHost: "" })
+  await using connection = await endpoint.connect(session, endpoint.address, {
+    deadline: soon(),
+    peerHost: "",
+  })
   const builder = new PlanBuilder(1)
   builder.add(1, mib - 10, 2, 0, 11, 0)
   const plan = builder.finish()
