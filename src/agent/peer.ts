@@ -2,7 +2,7 @@ import { KvError } from "../errors/kv-error.ts"
 import { blocksFor } from "../kv/kv-layout.ts"
 import { epochBytes } from "../memory/kv-pool.ts"
 import type { IntegrityLevel } from "../receipt/receipt.ts"
-import type { Connection, RegionDescriptor, Session } from "../transport/transport.ts"
+import type { Connection, RegionDescriptor } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
 import type { ControlMessageOf } from "../wire/control-messages.ts"
 import type { Grant, GrantDirection } from "../wire/grant.ts"
@@ -17,7 +17,6 @@ import type { SourcePeer } from "./source-peer.ts"
 /** What a connected peer is made of. */
 export interface PeerParts {
   readonly card: Card
-  readonly session: Session
   readonly grant: Grant
   readonly channel: MessageChannel
   readonly calls: Calls
@@ -41,7 +40,6 @@ export class Peer implements SourcePeer, AsyncDisposable {
   readonly card: Card
   readonly path: ChosenPath
   readonly connection: Connection
-  readonly session: Session
   readonly #parts: PeerParts
   readonly #calls: Calls
   readonly #held = new Map<string, HeldLease>()
@@ -50,10 +48,10 @@ export class Peer implements SourcePeer, AsyncDisposable {
   #cancelPulse: () => void = () => {}
   #lost: KvError | undefined
 
+  /** @internal */
   constructor(parts: PeerParts) {
     const { channel, path, connection } = parts
     this.card = parts.card
-    this.session = parts.session
     this.path = path
     this.connection = connection
     this.#parts = parts

@@ -1,5 +1,5 @@
 import { KvError } from "../errors/kv-error.ts"
-import type { Connection, Endpoint } from "../transport/transport.ts"
+import type { Connection, Endpoint, Session } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
 import { protocolSilence } from "./callers.ts"
 import { Calls } from "./calls.ts"
@@ -132,7 +132,7 @@ export class Peers implements AsyncDisposable {
       const { path, connection } = await this.#reach(offered, greeted.session, channel.peerHost, deadline)
       const holdMillis = times.holdMillis
       return new Peer({
-        ...greeted,
+        card: greeted.card,
         grant,
         channel,
         calls,
@@ -160,7 +160,7 @@ export class Peers implements AsyncDisposable {
   /** Connects over the best path that lets us; a path that looked good and failed is named in the reason. */
   async #reach(
     offered: Parameters<typeof choosePath>[1],
-    session: Peer["session"],
+    session: Session,
     peerHost: string,
     deadline: number,
   ): Promise<{ readonly path: ChosenPath; readonly connection: Connection }> {

@@ -39,7 +39,10 @@ export class PreparedRead implements AsyncDisposable {
   readonly #early: UnitSplit | undefined
   #seals: BigUint64Array | undefined
 
-  /** @throws KvError KV_PLAN_IMPOSSIBLE, KV_PEER_REFUSED, KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_USAGE, KV_LIMIT. */
+  /**
+   * @internal
+   * @throws KvError KV_PLAN_IMPOSSIBLE, KV_PEER_REFUSED, KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_USAGE, KV_LIMIT.
+   */
   constructor(cache: LocalCache, request: ReadRequest) {
     const { lease, into } = request
     const { peer, granted } = lease
@@ -95,7 +98,7 @@ export class PreparedRead implements AsyncDisposable {
     })
   }
 
-  /** Moves and checks, for a ticket whose plan is made. The caller takes the step to "proven". */
+  /** @internal Moves and checks, for a ticket whose plan is made. The caller takes the step to "proven". */
   async run(run: TicketRun, requestId: string | undefined): Promise<void> {
     const { lease } = this.#request
     lease.check()

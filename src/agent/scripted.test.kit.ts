@@ -128,7 +128,6 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
   const losses: number[] = []
   const peer = new Peer({
     card,
-    session: { id: "00".repeat(16), key: new Uint8Array(32) },
     grant: grantOf({ expiresMillis, bootId: card.bootId }),
     channel,
     calls: new Calls(channel, clock, card.agentId),

@@ -48,7 +48,7 @@ export class Cache implements AsyncDisposable {
   readonly #pool: KvPool
   #closed = false
 
-  /** For `KvAgent.registerCache` alone. */
+  /** @internal For `KvAgent.registerCache` alone. */
   constructor(agent: Agent, pool: KvPool, listening: { readonly host: string; readonly port: number }) {
     this.#agent = agent
     this.#pool = pool
@@ -120,6 +120,15 @@ export class Cache implements AsyncDisposable {
    */
   connect(address: string, options: { readonly timeoutMillis?: number } = {}): Promise<Peer> {
     return this.#agent.connect(address, options.timeoutMillis ?? answerMillisDefault)
+  }
+
+  /**
+   * Says something to a peer: a text of up to 4,096 characters, and bytes if there are any. Its agent hears it
+   * (`onNotice`) in order with this peer's other messages, or not at all.
+   * @throws KvError KV_PEER_LOST, KV_LIMIT.
+   */
+  notify(peer: Peer, text: string, attachment?: Uint8Array): void {
+    peer.notify(text, attachment)
   }
 
   /**

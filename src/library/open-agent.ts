@@ -105,7 +105,7 @@ export class KvAgent implements AsyncDisposable {
   #cache: Promise<Cache> | undefined
   #closed = false
 
-  /** For `openAgent` alone. */
+  /** @internal For `openAgent` alone. */
   constructor(
     options: AgentOptions,
     credentials: Credentials,
