@@ -28,6 +28,8 @@ export interface CopyRuns {
   readonly length: Uint32Array
   /** The other process, when one side's addresses are its own: moved by the kernel (`process_vm_readv`, `_writev`). */
   readonly remote?: { readonly pid: number; readonly side: "source" | "target" }
+  /** The mappings in which the runs of this process lie. Short runs are copied quicker when they are known. */
+  readonly spans?: readonly MemorySpan[]
   /** Runs of target memory to hash once they were copied. */
   readonly hashes?: CopyHashes
 }
@@ -40,9 +42,7 @@ export interface CopyRuns {
 export interface CopyHashes {
   readonly count: number
   readonly run: Uint32Array
-  /** The target's regions. A thread looks at memory through them: it makes views once for each, not for each unit. */
-  readonly spans: readonly MemorySpan[]
-  /** Which of `spans` unit i lies in. */
+  /** Which of the copy's `spans` unit i lies in. */
   readonly span: Uint32Array
   /** Bytes from that span's start. */
   readonly offset: Float64Array

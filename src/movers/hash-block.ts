@@ -102,7 +102,7 @@ export class HashBlock {
       blocks: u32.subarray(places.blocks / 4, places.blocks / 4 + blocks),
       spans: Array.from({ length: layers }, (_, layer) => {
         const at = places.spans / 8 + layer * 2
-        return cache.at(f64[at]!, f64[at + 1]!)
+        return cache.at(f64[at]!, f64[at + 1]!).span
       }),
     }
   }

@@ -40,14 +40,16 @@ const shapes: Record<string, Run[]> = {
   ],
 }
 
-for (const [who, workers] of [
-  ["small copies on the calling thread", crew],
-  ["all copies on the threads", threadsOnly],
+for (const [who, workers, known] of [
+  ["small copies on the calling thread", crew, false],
+  ["all copies on the threads", threadsOnly, false],
+  ["all copies on the threads, through views", threadsOnly, true],
 ] as const) {
   for (const [name, runs] of Object.entries(shapes)) {
     test(`${who}: ${name}: all bytes arrive, and none beside them`, async () => {
       using rig = new CopyRig(24 * mib)
-      await using job = workers.prepareCopy(rig.runs(runs))
+      const spans = known ? { spans: [rig.source, rig.target] } : {}
+      await using job = workers.prepareCopy({ ...rig.runs(runs), ...spans })
       for (let post = 0; post < 2; post++) {
         rig.poison()
         const done = await job.post({ deadline: soon() })
@@ -98,14 +100,13 @@ test("each unit is hashed with its seed, wherever it lies in its run and however
       const hashes = {
         count: units.length,
         run: Uint32Array.from(units, ({ run }) => run),
-        spans: [rig.source, rig.target],
         span: new Uint32Array(units.length).fill(1),
         offset: Float64Array.from(units, ({ offset }) => offset),
         length: Uint32Array.from(units, ({ length }) => length),
         seed: BigUint64Array.from(units, (_, i) => BigInt(i) << 32n),
       }
       rig.poison()
-      const copy: CopyRuns = { ...rig.runs(runs), hashes }
+      const copy: CopyRuns = { ...rig.runs(runs), spans: [rig.source, rig.target], hashes }
       await using job = threadsOnly.prepareCopy(copy)
       const done = await job.post({ deadline: soon() })
       rig.assertCopied(runs)
@@ -140,10 +141,10 @@ test("a copy that is posted while it is under way is a mistake, and the first po
 test("a busy main thread does not stall a copy", async () => {
   using rig = new CopyRig(24 * mib)
   await using job = crew.prepareCopy(rig.runs([[0, 0, 24 * mib]]))
-  const posted = job.post({ deadline: soon() })
   const last = 24 * mib - 1
   const [from, to] = [rig.source.view(last, 1), rig.target.view(last, 1)]
   assert.notEqual(to[0], from[0])
+  const posted = job.post({ deadline: soon() })
   const end = performance.now() + 5000
   while (to[0] !== from[0] && performance.now() < end);
   assert.equal(to[0], from[0], "the last byte came while the main thread was in a loop")

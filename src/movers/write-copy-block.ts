@@ -1,9 +1,11 @@
 import { assert } from "../errors/assert.ts"
+import type { MemorySpan } from "../memory/host-memory.ts"
 import { entryLengthMax, lengthenEntry, writeEntry } from "../os/copy-lists.ts"
 import type { ArenaViews } from "../os/shared-arena.ts"
 import {
   type CopyPlaces,
   type CopyRooms,
+  chunkBytes,
   chunkRecordBytes,
   copyPlaces,
   unitRecordBytes,
@@ -11,8 +13,6 @@ import {
 } from "./copy-block.ts"
 import type { CopyHashes, CopyRuns } from "./crew.ts"
 
-/** Bytes after which a chunk is full. A thread takes a whole chunk, and hashes it before it takes the next. */
-export const chunkBytes = 2 ** 20
 /** Pieces after which a chunk is full: what one call between processes takes. */
 export const chunkEntriesMax = 1024
 
@@ -26,7 +26,8 @@ export function writeCopyBlock(views: ArenaViews, block: number, runs: CopyRuns,
   const rooms = roomsFor(runs, threads)
   const places = copyPlaces(block, rooms)
   writeCopyHeader(views, block, rooms, runs.remote)
-  const units = runs.hashes === undefined ? undefined : new Units(views, places, runs.hashes)
+  const starts = writeSpans(views, places, runs.spans ?? [])
+  const units = runs.hashes === undefined ? undefined : new Units(views, places, runs.hashes, starts)
   const cutter = new Cutter(views, places, units)
   let unit = 0
   for (let run = 0; run < runs.count; run++) {
@@ -59,9 +60,19 @@ function roomsFor(runs: CopyRuns, threads: number): CopyRooms {
     entries: runs.count + cuts,
     chunks: cuts + 2 * Math.ceil(bytes / chunkBytes) + Math.ceil(runs.count / chunkEntriesMax) + 1,
     units: runs.hashes?.count ?? 0,
-    spans: runs.hashes?.spans.length ?? 0,
+    spans: runs.spans?.length ?? 0,
     threads,
   }
+}
+
+/** Writes where the spans of a copy lie. Returns their starts. */
+function writeSpans({ f64 }: ArenaViews, places: CopyPlaces, spans: readonly MemorySpan[]): number[] {
+  return spans.map((span, i) => {
+    const start = span.addressOf(0, span.byteLength)
+    f64[places.spans / 8 + i * 2] = start
+    f64[places.spans / 8 + i * 2 + 1] = span.byteLength
+    return start
+  })
 }
 
 /** The units of a copy: written into its block, and where they lie in the target. */
@@ -69,12 +80,12 @@ class Units {
   readonly #hashes: CopyHashes
   readonly #start: Float64Array
 
-  constructor({ u32, f64, u64 }: ArenaViews, places: CopyPlaces, hashes: CopyHashes) {
-    const bases = hashes.spans.map((span) => span.share())
-    for (const [i, { address, byteLength }] of bases.entries()) {
-      f64[places.spans / 8 + i * 2] = address
-      f64[places.spans / 8 + i * 2 + 1] = byteLength
-    }
+  constructor(
+    { u32, f64, u64 }: ArenaViews,
+    places: CopyPlaces,
+    hashes: CopyHashes,
+    starts: readonly number[],
+  ) {
     this.#hashes = hashes
     this.#start = new Float64Array(hashes.count)
     for (let unit = 0; unit < hashes.count; unit++) {
@@ -83,7 +94,7 @@ class Units {
       u64[at / 8 + 1] = hashes.seed[unit]!
       u32[at / 4 + 4] = hashes.span[unit]!
       u32[at / 4 + 5] = hashes.length[unit]!
-      this.#start[unit] = bases[hashes.span[unit]!]!.address + hashes.offset[unit]!
+      this.#start[unit] = starts[hashes.span[unit]!]! + hashes.offset[unit]!
     }
   }
 

@@ -57,27 +57,60 @@ function writeIovec(words: Uint32Array, at: number, address: number, length: num
   words[at + 3] = 0
 }
 
-/** Copies the entries `[first, end)` within this process. Returns false when `stopped` said so on the way. */
+/** A mapping of this process by its addresses, with its bytes unless they are more than 2 GiB: too many for one view. */
+export interface AddressedBytes {
+  readonly start: number
+  readonly end: number
+  readonly bytes: Uint8Array | undefined
+}
+
+const nowhere: AddressedBytes = { start: 0, end: 0, bytes: undefined }
+
+/**
+ * Copies the entries `[first, end)` within this process. Returns false when `stopped` said so on the way.
+ *
+ * Through views where an entry lies in mappings that are known, else by address: a foreign call between two short
+ * copies keeps the processor from overlapping their memory accesses, which costs runs of 4 KiB a tenth of their speed.
+ */
 export function copyEntries(
-  { u32: words }: ArenaViews,
+  words: Uint32Array,
   { source, target }: CopyLists,
   first: number,
   end: number,
+  mappings: readonly AddressedBytes[],
   stopped: () => boolean,
 ): boolean {
   let untilLook = entryLengthMax
+  let [from, to] = [nowhere, nowhere]
   for (let entry = first; entry < end; entry++) {
-    const from = source + entry * entryWords
-    const to = target + entry * entryWords
-    const length = words[to + 2]!
+    const [atSource, atTarget] = [source + entry * entryWords, target + entry * entryWords]
+    const length = words[atTarget + 2]!
+    const start = words[atSource]! + words[atSource + 1]! * high
+    const goal = words[atTarget]! + words[atTarget + 1]! * high
     if (untilLook < length) {
       if (stopped()) return false
       untilLook = entryLengthMax
     }
     untilLook -= length
-    libc.memmove(words[to]! + words[to + 1]! * high, words[from]! + words[from + 1]! * high, length)
+    // Neighbours in a list mostly lie in one mapping.
+    if (start < from.start || start + length > from.end) from = holding(mappings, start, length)
+    if (goal < to.start || goal + length > to.end) to = holding(mappings, goal, length)
+    if (from.bytes === undefined || to.bytes === undefined) {
+      libc.memmove(goal, start, length)
+      continue
+    }
+    // As whole numbers of 32 bits: with others, the two calls are as slow as a foreign one.
+    const at = (start - from.start) | 0
+    to.bytes.set(from.bytes.subarray(at, at + length), (goal - to.start) | 0)
   }
   return true
+}
+
+function holding(mappings: readonly AddressedBytes[], address: number, length: number): AddressedBytes {
+  for (const mapping of mappings) {
+    if (address >= mapping.start && address + length <= mapping.end) return mapping
+  }
+  return nowhere
 }
 
 /** The other process of a copy, and which side's addresses are its own. */

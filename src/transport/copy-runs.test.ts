@@ -36,9 +36,14 @@ test("a read takes the peer's addresses as its source, a write as its target", (
   const write = copyOfMove({ direction: "write", plan: finished, remote }, local, remoteBase, 77).runs
   assert.deepEqual([...write.sourceAddress, ...write.targetAddress], [3 * gib + 10, 102 * gib + 20])
   assert.deepEqual(write.remote, { pid: 77, side: "target" })
-  assert.equal(
-    copyOfMove({ direction: "read", plan: finished, remote }, local, remoteBase).runs.remote,
-    undefined,
+  const mapped = copyOfMove({ direction: "read", plan: finished, remote }, local, () =>
+    spanAt(200 * gib),
+  ).runs
+  assert.equal(mapped.remote, undefined)
+  assert.equal(mapped.sourceAddress[0], 200 * gib + 10)
+  assert.deepEqual(
+    mapped.spans!.map((span) => span.addressOf(0, 1)),
+    [200 * gib, 2 * gib],
   )
 })
 
@@ -79,7 +84,7 @@ test("each unit is given to the run that it lies in, in ascending order, whateve
       let before = [-1, -1]
       for (let i = 0; i < hashes.count; i++) {
         const run = hashes.run[i]!
-        const start = hashes.spans[hashes.span[i]!]!.addressOf(hashes.offset[i]!, 1)
+        const start = copy.runs.spans![hashes.span[i]!]!.addressOf(hashes.offset[i]!, 1)
         assert.ok(start >= copy.runs.targetAddress[run]!)
         assert.ok(start + hashes.length[i]! <= copy.runs.targetAddress[run]! + copy.runs.length[run]!)
         assert.ok(run > before[0]! || (run === before[0] && start > before[1]!))

@@ -13,21 +13,31 @@ export interface CopyOfMove {
 /**
  * The runs of a move that a processor carries out: addresses in place of regions and offsets.
  *
- * `checkMove()` has passed. `remoteBase(region)` says where the peer's region starts, and `remotePid` whose address
- * that is when the peer's memory is not mapped here.
+ * `checkMove()` has passed. `remote(region)` is the peer's region where it is mapped here, else the address at which it
+ * starts over there, in process `pid`.
  * @throws KvError KV_REGION_BOUNDS when a unit to hash lies in no piece of the plan.
  */
 export function copyOfMove(
   request: MoveRequest,
   local: ReadonlyMap<number, MemorySpan>,
-  remoteBase: (region: number) => number,
-  remotePid?: number,
+  remote: (region: number) => MemorySpan | number,
+  pid?: number,
 ): CopyOfMove {
-  const { plan, direction } = request
+  const { plan, direction, hashes: units } = request
   const reading = direction === "read"
-  const localBase = (region: number): number => {
-    const span = local.get(region)!
+  const spans: MemorySpan[] = []
+  const places = new Map<number, number>()
+  const start = (span: MemorySpan): number => {
+    spans.push(span)
     return span.addressOf(0, span.byteLength)
+  }
+  const localBase = (region: number): number => {
+    places.set(region, spans.length)
+    return start(local.get(region)!)
+  }
+  const remoteBase = (region: number): number => {
+    const there = remote(region)
+    return typeof there === "number" ? there : start(there)
   }
   const runs: CopyRuns = {
     count: plan.pieces,
@@ -35,15 +45,14 @@ export function copyOfMove(
     sourceAddress: addresses(plan.sourceRegion, plan.sourceOffset, reading ? remoteBase : localBase),
     targetAddress: addresses(plan.targetRegion, plan.targetOffset, reading ? localBase : remoteBase),
     length: plan.length,
-    ...(remotePid === undefined ? {} : { remote: { pid: remotePid, side: reading ? "source" : "target" } }),
+    spans,
+    ...(pid === undefined ? {} : { remote: { pid, side: reading ? "source" : "target" } }),
   }
-  const { hashes: units } = request
   if (units === undefined || !reading || units.count === 0) return { runs, inOrder: (hashes) => hashes }
   const order = new Uint32Array(units.count)
   const run = runsOfUnits(request, units, order)
-  const hashes = columns(units, order, run, local)
   return {
-    runs: { ...runs, hashes },
+    runs: { ...runs, hashes: columns(units, order, run, places) },
     inOrder: (found) => {
       const sorted = new BigUint64Array(found.length)
       for (let i = 0; i < found.length; i++) sorted[order[i]!] = found[i]!
@@ -52,6 +61,7 @@ export function copyOfMove(
   }
 }
 
+/** Addresses of a column of places; `baseOf` is asked once for each region. */
 function addresses(
   regions: Uint32Array,
   offsets: Float64Array,
@@ -136,30 +146,23 @@ function sortedRuns(plan: MoveRequest["plan"], units: HashUnits, order: Uint32Ar
   return Uint32Array.from(order, (unit) => found[unit]!)
 }
 
+/** @param places where each of our regions is among the copy's spans. */
 function columns(
   units: HashUnits,
   order: Uint32Array,
   run: Uint32Array,
-  local: ReadonlyMap<number, MemorySpan>,
+  places: ReadonlyMap<number, number>,
 ): CopyHashes {
-  const places = new Map<number, number>()
-  const spans: MemorySpan[] = []
   const span = new Uint32Array(units.count)
   const offset = new Float64Array(units.count)
   const length = new Uint32Array(units.count)
   const seed = new BigUint64Array(units.count)
   for (let i = 0; i < units.count; i++) {
     const unit = order[i]!
-    const region = units.region[unit]!
-    let place = places.get(region)
-    if (place === undefined) {
-      place = spans.push(local.get(region)!) - 1
-      places.set(region, place)
-    }
-    span[i] = place
+    span[i] = places.get(units.region[unit]!)!
     offset[i] = units.offset[unit]!
     length[i] = units.length[unit]!
     seed[i] = units.seed[unit]!
   }
-  return { count: units.count, run, spans, span, offset, length, seed }
+  return { count: units.count, run, span, offset, length, seed }
 }
