@@ -34,8 +34,6 @@ export interface CopyPlaces {
   readonly end: number
 }
 
-/** Bytes after which a chunk is full. A thread takes a whole chunk, and hashes it before it takes the next. */
-export const chunkBytes = 2 ** 20
 /** Up to this length on average, entries are copied through views: it gains a tenth at 4 KiB, 2 % at 64 KiB. */
 const viewedEntryBytesMax = 32 * 1024
 
@@ -110,7 +108,7 @@ export class CopyBlock {
     const [first, end] = [u32[record]!, u32[next]!]
     const copied =
       this.#remote === undefined
-        ? copyEntries(u32, lists, first, end, this.#mappings(first, end, cache), stopped)
+        ? copyEntries(u32, lists, first, end, this.#mappings(record, end - first, cache), stopped)
         : copyRemoteEntries(this.#remote, this.#views, lists, first, end, stopped)
     if (copied !== true) return copied
     for (let unit = u32[record + 1]!; unit < u32[next + 1]!; unit++) this.#hash(unit, cache)
@@ -149,8 +147,8 @@ export class CopyBlock {
   }
 
   /** The mappings to look through: none where the entries are so long that making views would not pay. */
-  #mappings(first: number, end: number, cache: SpanCache): readonly CachedSpan[] {
-    if (end - first < chunkBytes / viewedEntryBytesMax) return []
+  #mappings(record: number, entries: number, cache: SpanCache): readonly CachedSpan[] {
+    if (this.#views.u32[record + 2]! / entries > viewedEntryBytesMax) return []
     this.#looked ??= Array.from({ length: this.#rooms.spans }, (_, index) => this.#span(index, cache))
     return this.#looked
   }

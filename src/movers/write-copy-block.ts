@@ -5,7 +5,6 @@ import type { ArenaViews } from "../os/shared-arena.ts"
 import {
   type CopyPlaces,
   type CopyRooms,
-  chunkBytes,
   chunkRecordBytes,
   copyPlaces,
   unitRecordBytes,
@@ -13,8 +12,12 @@ import {
 } from "./copy-block.ts"
 import type { CopyHashes, CopyRuns } from "./crew.ts"
 
+/** Bytes after which a chunk is full. A thread takes a whole chunk, and hashes it before it takes the next. */
+const chunkBytesMax = 2 ** 20
+/** The same where units are hashed: a chunk of source and target, and what hashing needs, stays in a core's own cache. */
+const hashedChunkBytesMax = 128 * 1024
 /** Pieces after which a chunk is full: what one call between processes takes. */
-export const chunkEntriesMax = 1024
+const chunkEntriesMax = 1024
 
 /** How many bytes of an arena the block of a copy needs. */
 export function copyBlockBytes(runs: CopyRuns, threads: number): number {
@@ -28,7 +31,7 @@ export function writeCopyBlock(views: ArenaViews, block: number, runs: CopyRuns,
   writeCopyHeader(views, block, rooms, runs.remote)
   const starts = writeSpans(views, places, runs.spans ?? [])
   const units = runs.hashes === undefined ? undefined : new Units(views, places, runs.hashes, starts)
-  const cutter = new Cutter(views, places, units)
+  const cutter = new Cutter(views, places, units, chunkBytesOf(runs))
   let unit = 0
   for (let run = 0; run < runs.count; run++) {
     const source = runs.sourceAddress[run]!
@@ -45,8 +48,12 @@ export function writeCopyBlock(views: ArenaViews, block: number, runs: CopyRuns,
   return cutter.chunks
 }
 
+const chunkBytesOf = (runs: CopyRuns): number =>
+  (runs.hashes?.count ?? 0) > 0 ? hashedChunkBytesMax : chunkBytesMax
+
 /** The most that the parts of a copy can need, known without cutting it. */
 function roomsFor(runs: CopyRuns, threads: number): CopyRooms {
+  const chunkBytes = chunkBytesOf(runs)
   let bytes = 0
   let cuts = 0
   for (let i = 0; i < runs.count; i++) {
@@ -126,6 +133,7 @@ class Cutter {
   readonly #views: ArenaViews
   readonly #places: CopyPlaces
   readonly #units: Units | undefined
+  readonly #chunkBytes: number
   /** Entries and chunks written; the last chunk is open. */
   entries = 0
   chunks = 0
@@ -134,21 +142,22 @@ class Cutter {
   #sourceEnd = -1
   #targetEnd = -1
 
-  constructor(views: ArenaViews, places: CopyPlaces, units: Units | undefined) {
+  constructor(views: ArenaViews, places: CopyPlaces, units: Units | undefined, chunkBytes: number) {
     this.#views = views
     this.#places = places
     this.#units = units
+    this.#chunkBytes = chunkBytes
     this.#open(0)
   }
 
   /** Adds a run whose units are `[unit, endUnit)`. */
   add(source: number, target: number, length: number, unit: number, endUnit: number): void {
     const full = this.entries - this.#firstEntry >= chunkEntriesMax
-    if (full || this.#bytes + length > chunkBytes) this.#close(unit)
-    if (length <= chunkBytes) return this.#append(source, target, length)
+    if (full || this.#bytes + length > this.#chunkBytes) this.#close(unit)
+    if (length <= this.#chunkBytes) return this.#append(source, target, length)
     for (let done = 0, next = unit; done < length; ) {
       const from = target + done
-      let end = Math.min(target + length, from + chunkBytes)
+      let end = Math.min(target + length, from + this.#chunkBytes)
       while (next < endUnit && this.#units!.end(next) <= end) next += 1
       if (next < endUnit && this.#units!.start(next) < end) {
         if (this.#units!.start(next) > from) end = this.#units!.start(next)
