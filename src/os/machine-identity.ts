@@ -8,13 +8,17 @@ export interface MachineIdentity {
   readonly networkNamespace: number
 }
 
-/** Reads both; undefined where /proc does not tell. */
+let known: MachineIdentity | undefined
+
+/** Reads both, once; undefined where /proc does not tell. */
 export function machineIdentity(): MachineIdentity | undefined {
+  if (known !== undefined) return known
   try {
     const kernelBootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
     const inode = /^net:\[(\d+)\]$/.exec(readlinkSync("/proc/self/ns/net"))?.[1]
     if (!/^[0-9a-f-]{36}$/.test(kernelBootId) || inode === undefined) return undefined
-    return { kernelBootId, networkNamespace: Number(inode) }
+    known = { kernelBootId, networkNamespace: Number(inode) }
+    return known
   } catch {
     return undefined
   }

@@ -104,12 +104,17 @@ export class ShmMove implements PreparedMove {
     // Before the lookups: what is closed after this is noticed by the number.
     this.#closings = this.#host.closings()
     const mappings = new Map(regions.map((region) => [region.region, mappingFor(region, request.direction)]))
-    // Again, as time may have passed, and with the lengths of the mappings: a descriptor's is the caller's word.
-    const remote = request.remote.map((descriptor) => ({
-      ...descriptor,
-      length: Math.min(descriptor.length, mappings.get(descriptor.region)?.byteLength ?? 0),
-    }))
-    checkMove({ ...request, remote }, local.spans)
+    // A descriptor's length was the caller's word; and our own regions may have changed since the first check.
+    const longer = request.remote.some(
+      ({ region, length }) => length > (mappings.get(region)?.byteLength ?? length),
+    )
+    if (longer || local.removals !== this.#removals) {
+      const remote = request.remote.map((descriptor) => ({
+        ...descriptor,
+        length: Math.min(descriptor.length, mappings.get(descriptor.region)?.byteLength ?? 0),
+      }))
+      checkMove({ ...request, remote }, local.spans)
+    }
     const copy = copyOfMove(request, local.spans, (region) => {
       const mapping = mappings.get(region)!
       return mapping.addressOf(0, mapping.byteLength)
