@@ -108,6 +108,8 @@ test("memory that is no memory file is refused with the reason, and the same fil
   const first = await endpoint.register(2, mapping, readOnly)
   const second = await endpoint.register(3, mapping, readOnly)
   assert.notDeepEqual(first.rkeys, second.rkeys)
+  const writable = await assertCode(endpoint.register(4, mapping, both), "KV_USAGE")
+  assert.match(writable.why ?? "", /that seal is for ever/)
   mapping.view(0, mib).fill(1)
 })
 

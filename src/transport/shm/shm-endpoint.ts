@@ -4,7 +4,7 @@ import { KvError } from "../../errors/kv-error.ts"
 import type { HostMapping, MemorySpan } from "../../memory/host-memory.ts"
 import type { Crew } from "../../movers/crew.ts"
 import type { MachineIdentity } from "../../os/machine-identity.ts"
-import { seal } from "../../os/seals.ts"
+import { seal, sealsOf } from "../../os/seals.ts"
 import type {
   Connection,
   ConnectOptions,
@@ -76,6 +76,13 @@ export class ShmEndpoint implements Endpoint, ListenerOwner {
         next: 'map its memory with `pages: "transparent"`, or grant reads only',
       })
     }
+    if (access.write && sealsOf(mapping.fd)?.futureWrites === true) {
+      throw new KvError("KV_USAGE", {
+        what: `region ${region} cannot be granted for writing`,
+        why: "its memory was registered for reading before, and that seal is for ever",
+        next: "take new memory for it",
+      })
+    }
     seal(mapping.fd, { size: true, futureWrites: !access.write })
     this.local.spans.set(region, span)
     try {
@@ -94,7 +101,7 @@ export class ShmEndpoint implements Endpoint, ListenerOwner {
 
   /**
    * Resolves when no honest peer has the region mapped any more, and none of our own transfers uses it. What a peer
-   * that is stopped reads later does not count: its key is dead. See `docs/transports.md` for what cannot be promised.
+   * that is stopped reads later does not count: its key is dead. See `docs/paths.md` for what cannot be promised.
    * @throws KvError KV_PEER_LOST when a peer that may write to it did not give it back: do not use the memory again.
    */
   async deregister(region: number): Promise<void> {
