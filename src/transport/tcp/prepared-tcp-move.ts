@@ -1,3 +1,4 @@
+import { xxh64 } from "@node-rs/xxhash"
 import { KvError } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { toSharedMillis } from "../../os/clock.ts"
@@ -5,7 +6,7 @@ import { OnePost } from "../prepared-move.ts"
 import type { Moved, MoveRequest, PostOptions, PreparedMove } from "../transport.ts"
 import { expressBytesMax, expressPiecesMax } from "./express-desk.ts"
 import { hashLanded } from "./landed-hashes.ts"
-import { type DealtMove, dealMove } from "./rail-pieces.ts"
+import { type DealtMove, dealMove, viewOfUnit } from "./rail-pieces.ts"
 import { refusal } from "./refusal.ts"
 import type { TcpConnection } from "./tcp-connection.ts"
 
@@ -77,9 +78,10 @@ export class PreparedTcpMove implements PreparedMove {
     this.#assertSameMemory()
     const { plan } = this.#request
     const count = this.#connection.owner.movers.length
-    if (plan.pieces === 0) return this.#moved([], this.#request.hashes && new BigUint64Array(0))
+    if (plan.pieces === 0) return this.#moved([], undefined)
     this.#dealt ??= this.#deal(count)
-    const { parts, results } = this.#dealt
+    const dealt = this.#dealt
+    const { parts } = dealt
     const bytesByRail = Array<number>(count).fill(0)
     await this.#wait([...parts.keys()], bytesByRail, options, (move, deadlineMillis) => {
       for (const [rail, pieces] of parts) {
@@ -96,23 +98,23 @@ export class PreparedTcpMove implements PreparedMove {
       }
       this.#told = true
     })
-    return this.#moved(bytesByRail, results)
+    return this.#moved(bytesByRail, dealt)
   }
 
   /** Reads on the calling thread, and hands over what takes longer than that thread waits. */
-  #postSmall({ parts, results }: DealtMove, options: PostOptions): Promise<Moved> {
+  #postSmall(dealt: DealtMove, options: PostOptions): Promise<Moved> {
     this.#posts.check(options)
     const connection = this.#connection
     connection.assertUsable()
     this.#assertSameMemory()
     const express = connection.express!
-    const pieces = parts.get(0)!
+    const pieces = dealt.parts.get(0)!
     const end = express.read(pieces, options.deadline)
     const bytesByRail = [pieces.bytes, ...Array<number>(connection.owner.movers.length - 1).fill(0)]
     if (end.kind === "done") {
       if (pieces.hashes !== undefined)
         hashLanded(pieces.hashes, 0, pieces.count, (region) => this.#spans.get(region)!)
-      return Promise.resolve(this.#moved(bytesByRail, results))
+      return Promise.resolve(this.#moved(bytesByRail, dealt))
     }
     if (end.kind === "refused") {
       throw refusal("the peer", "read", pieces.bytes, end.status, end.piece)
@@ -147,7 +149,7 @@ export class PreparedTcpMove implements PreparedMove {
           header,
         })
       })
-      return this.#moved(bytesByRail, results)
+      return this.#moved(bytesByRail, dealt)
     })
   }
 
@@ -195,16 +197,20 @@ export class PreparedTcpMove implements PreparedMove {
     }
   }
 
-  #moved(bytesByRail: readonly number[], results: BigUint64Array | undefined): Moved {
-    const { plan } = this.#request
+  #moved(bytesByRail: readonly number[], dealt: DealtMove | undefined): Moved {
+    const { plan, hashes } = this.#request
     const moved = {
       bytes: plan.bytes,
       pieces: plan.pieces,
       rails: bytesByRail.map((bytes, rail) => ({ rail, bytes })),
       retries: 0,
     }
+    if (dealt?.results === undefined) return moved
+    for (const unit of dealt.late) {
+      dealt.results[unit] = xxh64(viewOfUnit(hashes!, unit, this.#spans), hashes!.seed[unit]!)
+    }
     // A copy: the next post writes the shared one again.
-    return results === undefined ? moved : { ...moved, hashes: new BigUint64Array(results) }
+    return { ...moved, hashes: new BigUint64Array(dealt.results) }
   }
 }
 

@@ -1,6 +1,7 @@
+import { KvError } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import type { HashUnits, MoveRequest, RegionDescriptor } from "../transport.ts"
-import { pieceOfUnits } from "./unit-pieces.ts"
+import { noPiece, pieceOfUnits } from "./unit-pieces.ts"
 
 /**
  * The pieces of one move that one rail carries, worked out once.
@@ -37,9 +38,14 @@ export interface RailHashes {
 /** A checked move, dealt to the rails that carry a part of it. */
 export interface DealtMove {
   readonly parts: ReadonlyMap<number, RailPieces>
-  /** One hash for each unit, written by the movers; undefined when a unit does not lie inside one piece. */
+  /** One hash for each unit, written by the movers; undefined when too many lie in no single piece. */
   readonly results: BigUint64Array<SharedArrayBuffer> | undefined
+  /** Units that lie in no single piece: to be hashed when all rails have ended. */
+  readonly late: readonly number[]
 }
+
+/** Most units that are hashed at the end, by the thread that posted. With more, all is left to the caller. */
+const lateUnitsMax = 64
 
 /**
  * Works out what each rail carries, with the peer's keys filled in.
@@ -63,9 +69,14 @@ export function dealMove(
   const localRegion = reading ? plan.targetRegion : plan.sourceRegion
   const localOffset = reading ? plan.targetOffset : plan.sourceOffset
   const { hashes: units } = request
-  const owners = units === undefined ? undefined : pieceOfUnits(plan, units)
+  const owners = units === undefined || !reading ? undefined : pieceOfUnits(plan, units)
+  const late = owners === undefined ? [] : [...owners.keys()].filter((unit) => owners[unit] === noPiece)
   const results =
-    owners === undefined ? undefined : new BigUint64Array(new SharedArrayBuffer(owners.length * 8))
+    owners === undefined || late.length > lateUnitsMax
+      ? undefined
+      : new BigUint64Array(new SharedArrayBuffer(owners.length * 8))
+  // Checked now: a wrong number is an error before the first byte moves.
+  if (results !== undefined) for (const unit of late) viewOfUnit(units!, unit, spans)
   const parts = new Map<number, RailPieces>()
   counts.forEach((count, rail) => {
     if (count === 0) return
@@ -96,7 +107,20 @@ export function dealMove(
     const part = { count, bytes, ...columns, regions: [...regions] }
     parts.set(rail, hashes === undefined ? part : { ...part, hashes })
   })
-  return { parts, results }
+  return { parts, results, late }
+}
+
+/** @throws KvError KV_REGION_BOUNDS, KV_RKEY_REJECTED when a unit does not lie in memory that the move touches. */
+export function viewOfUnit(
+  { region, offset, length }: HashUnits,
+  unit: number,
+  spans: ReadonlyMap<number, MemorySpan>,
+): Uint8Array {
+  const span = spans.get(region[unit]!)
+  if (span !== undefined) return span.view(offset[unit]!, length[unit]!)
+  throw new KvError("KV_RKEY_REJECTED", {
+    what: `unit ${unit} is to be hashed in region ${region[unit]}, into which the transfer moves nothing`,
+  })
 }
 
 function keysOf(remote: readonly RegionDescriptor[], peerRail: number): Map<number, number> {
@@ -120,7 +144,7 @@ function railHashes(
   railOf: (piece: number) => number,
   results: BigUint64Array<SharedArrayBuffer>,
 ): RailHashes | undefined {
-  const mine = [...owners.keys()].filter((unit) => railOf(owners[unit]!) === rail)
+  const mine = [...owners.keys()].filter((unit) => owners[unit] !== noPiece && railOf(owners[unit]!) === rail)
   if (mine.length === 0) return undefined
   mine.sort((a, b) => owners[a]! - owners[b]!)
   const count = mine.length

@@ -1,13 +1,15 @@
 import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import type { HashUnits } from "../transport.ts"
 
+/** In place of a piece's number: the unit lies in no single piece. Dealing a plan over rails cuts a few. */
+export const noPiece = 0xffffffff
+
 /**
- * The number of the piece that each unit lies in, in a plan that reads.
+ * The number of the piece that each unit lies in, or `noPiece`, in a plan that reads.
  *
  * Units mostly come in the order of the pieces, so the next piece is tried before all are searched.
- * @returns undefined when a unit lies in no single piece: it must then be hashed by whoever knows when all has landed.
  */
-export function pieceOfUnits(plan: TransferPlan, units: HashUnits): Uint32Array | undefined {
+export function pieceOfUnits(plan: TransferPlan, units: HashUnits): Uint32Array {
   const pieces = new Uint32Array(units.count)
   let order: Uint32Array | undefined
   for (let unit = 0, last = 0; unit < units.count; unit++) {
@@ -16,7 +18,10 @@ export function pieceOfUnits(plan: TransferPlan, units: HashUnits): Uint32Array 
       else {
         order ??= byPlace(plan)
         const found = search(plan, order, units, unit)
-        if (found === undefined) return undefined
+        if (found === undefined) {
+          pieces[unit] = noPiece
+          continue
+        }
         last = found
       }
     }
