@@ -3,7 +3,7 @@ import { type Column, tableLines } from "../../terminal/table.ts"
 import { rateText, sizeText } from "../../terminal/units.ts"
 import type { ContenderResult, LineupResult } from "../lineup.ts"
 import { speedRatio } from "../statistics.ts"
-import { count, indented, microsText, rateRange, ratioText } from "./text.ts"
+import { count, indented, microsText, rateRange, ratioNumber, ratioText } from "./text.ts"
 
 /** What each lineup is called in print. */
 const titles: Readonly<Record<string, string>> = {
@@ -32,6 +32,7 @@ export function lineupLines(lineup: LineupResult, style: Style): string[] {
         ]),
     { title: "speed to its ceiling", number: true },
     { title: large ? "CPU s/GB, source + target" : "CPU of one, source + target", number: true },
+    ...(large ? [{ title: "to its ceiling's", number: true }] : []),
     { title: "bytes" },
   ]
   const rows = lineup.results.map((result) => [
@@ -43,6 +44,7 @@ export function lineupLines(lineup: LineupResult, style: Style): string[] {
     large
       ? `${result.sourceCpuSecondsPerGb.toFixed(3)} + ${result.targetCpuSecondsPerGb.toFixed(3)}`
       : `${cpuOfOne(lineup, result.sourceCpuSecondsPerGb)} + ${cpuOfOne(lineup, result.targetCpuSecondsPerGb)}`,
+    ...(large ? [cpuToCeiling(lineup, result)] : []),
     result.verdict,
   ])
   const [head, ...body] = tableLines(columns, rows)
@@ -56,6 +58,13 @@ export function lineupLines(lineup: LineupResult, style: Style): string[] {
     ),
     ...lineup.failures.map(({ name, why }) => style.faint(`  ${name} left: ${why}`)),
   ]
+}
+
+/** Processor time over the ceiling's: it moves less than the clock when others use the machine. */
+function cpuToCeiling(lineup: LineupResult, result: ContenderResult): string {
+  const bound = lineup.results.find(({ name }) => name === result.ceiling)
+  const cpu = (of: ContenderResult): number => of.sourceCpuSecondsPerGb + of.targetCpuSecondsPerGb
+  return bound === undefined ? "" : ratioNumber(cpu(result) / cpu(bound))
 }
 
 const cpuOfOne = ({ bytes }: LineupResult, secondsPerGb: number): string =>
