@@ -7,7 +7,7 @@ import type { MachineFacts } from "./machine.ts"
 import type { PeerFact } from "./peers/peers.ts"
 import type { PlanCost } from "./plan-cost.ts"
 import type { Spread } from "./statistics.ts"
-import type { TargetResult } from "./targets.ts"
+import type { TargetResult } from "./target-result.ts"
 
 /** What was measured in one run, before it is held against the targets. */
 export interface BenchFindings {

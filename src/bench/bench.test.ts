@@ -35,12 +35,13 @@ async function benchTiny(
     readonly damage?: boolean
     readonly signal?: AbortSignal
     readonly python?: string
+    readonly only?: readonly string[]
   } = {},
 ): Promise<{ readonly report: BenchReport; readonly printed: string }> {
-  const { jobs = withoutEngine, compiler = true, damage = false, python } = options
+  const { jobs = withoutEngine, compiler = true, damage = false, python, only } = options
   const signal = options.signal ?? new AbortController().signal
   const printed: string[] = []
-  const choice = choose(undefined, jobs)
+  const choice = choose(only, jobs)
   const flags = { quick: true, json: false, record: undefined, python, compiler, sizes: tinySizes }
   const report = await measure(
     { ...flags, ...choice },
@@ -83,14 +84,14 @@ test(
 )
 
 test("without a compiler the ceilings are the FFI's, and it is said", limit, async () => {
-  const { report, printed } = await benchTiny({ compiler: false, jobs: ["kv", "read"] })
+  const { report, printed } = await benchTiny({ compiler: false, jobs: ["kv", "read"], only: ["shm", "tcp"] })
   assert.equal(report.verdict, "identical")
   assert.match(printed, /for want of C \(--no-compiler\)/)
   assert.ok(report.lineups[0]!.results.some(({ name }) => name === "plain stream × 2"))
 })
 
 test("one flipped bit among the moved bytes is a verdict of the bench", limit, async () => {
-  const { report, printed } = await benchTiny({ damage: true, jobs: ["small"] })
+  const { report, printed } = await benchTiny({ damage: true, jobs: ["small"], only: ["shm", "tcp"] })
   assert.equal(report.verdict, "different")
   for (const { role, verdict, firstDifference } of report.lineups[0]!.results) {
     assert.equal(verdict, role === "kvferry" ? "different" : "identical")
@@ -100,7 +101,11 @@ test("one flipped bit among the moved bytes is a verdict of the bench", limit, a
 })
 
 test("a Python without the peers is named in the table, and the rest is measured", limit, async () => {
-  const { report } = await benchTiny({ jobs: ["small"], python: "/nonexistent/python" })
+  const { report } = await benchTiny({
+    jobs: ["small"],
+    only: ["tcp", "nixl"],
+    python: "/nonexistent/python",
+  })
   assert.equal(report.verdict, "identical")
   assert.match(report.peers[0]!.about, /^not installed: .*ENOENT/)
 })

@@ -1,4 +1,4 @@
-import type { Repeats } from "./sides/side-messages.ts"
+import type { Repeats } from "./sides/timed.ts"
 
 /** What a contender is in the report. */
 export type Role =

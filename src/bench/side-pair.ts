@@ -3,7 +3,8 @@ import type { Job, PoolShape } from "./job.ts"
 import { fabricOf, type Lane, laneText } from "./sides/lanes.ts"
 import type { PageKind } from "./sides/pool.ts"
 import { SideHandle } from "./sides/side-handle.ts"
-import type { Mover, Repeats, SideAnswers } from "./sides/side-messages.ts"
+import type { Mover, SideAnswers } from "./sides/side-messages.ts"
+import type { Repeats } from "./sides/timed.ts"
 
 /** What two processes are opened with. */
 export interface PairOptions {

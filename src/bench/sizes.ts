@@ -33,7 +33,7 @@ export const fullSizes: BenchSizes = {
 }
 
 export const quickSizes: BenchSizes = {
-  pool: { layers: 10, blocks: 600 },
+  pool: { layers: 10, blocks: 300 },
   kvBlocks: 128,
   tinyBlocks: 2000,
   crowdBlocks: 10,

@@ -6,7 +6,7 @@ import { KvError } from "../../errors/kv-error.ts"
 import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import type { RunTimes } from "../contender.ts"
 import { killAtExit, letGo } from "../kill-at-exit.ts"
-import type { Repeats } from "../sides/side-messages.ts"
+import type { Repeats } from "../sides/timed.ts"
 import type { PeerKind } from "./peer-list.ts"
 
 const scripts = fileURLToPath(new URL("../../../tools/peers/", import.meta.url))

@@ -6,7 +6,7 @@ import type { Curve } from "../curves.ts"
 import type { EngineBench } from "../engine-bench.ts"
 import type { MachineFacts } from "../machine.ts"
 import type { PeerFact } from "../peers/peers.ts"
-import type { TargetResult } from "../targets.ts"
+import type { TargetResult } from "../target-result.ts"
 import { plotLines } from "./plot.ts"
 import { count, indented, microsText, ratioNumber, ratioText, timeRange } from "./text.ts"
 

@@ -4,7 +4,7 @@ import { hostMemory } from "../../os/host-memory.ts"
 import { stripe } from "../../plan/stripe.ts"
 import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import type { BenchPool } from "./pool.ts"
-import type { Repeats, Timed } from "./side-messages.ts"
+import type { Repeats, Timed } from "./timed.ts"
 
 const wakePageBytes = 4096
 

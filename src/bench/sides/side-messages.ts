@@ -5,20 +5,8 @@ import type { CeilingOffer } from "./ceiling-ways.ts"
 import type { Hashing } from "./hash-units.ts"
 import type { Lane } from "./lanes.ts"
 import type { PageKind } from "./pool.ts"
+import type { Repeats, Timed } from "./timed.ts"
 import type { Offer } from "./ways.ts"
-
-/** How often something runs, and how long its caller sleeps before each time. */
-export interface Repeats {
-  readonly repeats: number
-  readonly pauseMicros: number
-}
-
-/** The times of all repeats, in microseconds. */
-export interface Timed {
-  readonly micros: readonly number[]
-  /** What was worked out once, before the first of them. */
-  readonly prepareMicros?: number
-}
 
 /** What moves the bytes of a job. */
 export type Mover =

@@ -9,7 +9,8 @@ import { planSlice } from "../plan-parts.ts"
 import { CeilingWays } from "./ceiling-ways.ts"
 import type { Lane } from "./lanes.ts"
 import { type BenchPool, openPool } from "./pool.ts"
-import type { Mover, PlainPorts, Repeats, SideAnswers, SideQuestions, Timed } from "./side-messages.ts"
+import type { Mover, PlainPorts, SideAnswers, SideQuestions } from "./side-messages.ts"
+import type { Repeats, Timed } from "./timed.ts"
 import { Ways } from "./ways.ts"
 
 /** One process of the benchmark: a pool with its pattern, and every way to the other process. */

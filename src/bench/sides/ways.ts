@@ -17,7 +17,7 @@ import type {
 import { planParts } from "../plan-parts.ts"
 import { type Hashing, hashUnitsOf } from "./hash-units.ts"
 import { fabricOf, host, type Lane, laneText } from "./lanes.ts"
-import type { Repeats, Timed } from "./side-messages.ts"
+import type { Repeats, Timed } from "./timed.ts"
 
 /** A move that takes this long is stuck. */
 const moveMillisMax = 60_000
