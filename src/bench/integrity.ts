@@ -10,6 +10,8 @@ export interface IntegrityCost {
   readonly level: Exclude<Hashing, "none">
   /** Time with hashing over time without, less one: 0.3 is 30 % more. Pair by pair. */
   readonly extra: Spread
+  /** Processor time of both sides with hashing over that without, less one: it moves less than the clock. */
+  readonly extraCpu: number
   /** The same, if hashing took what hashing these bytes alone takes, shared by the rails' threads. */
   readonly explained: number
 }
@@ -39,9 +41,12 @@ export function integrityCosts(
           lane: laneText(lane),
           level,
           extra: { median: median - 1, min: min - 1, max: max - 1 },
+          extraCpu: cpuOf(hashed) / cpuOf(plain) - 1,
           explained: hashMicros / plain.micros.median,
         },
       ]
     })
   })
 }
+
+const cpuOf = (result: ContenderResult): number => result.sourceCpuSecondsPerGb + result.targetCpuSecondsPerGb

@@ -9,7 +9,7 @@ import { type Lineup, type LineupContext, type LineupResult, runLineup } from ".
 import { Others } from "./others.ts"
 import type { PeerKind } from "./peers/peer-list.ts"
 import { Peers } from "./peers/peers.ts"
-import { planCost } from "./plan-cost.ts"
+import { type PlanCost, planCost } from "./plan-cost.ts"
 import { attachments, ceilingsOf, SidePair, wakeUps } from "./side-pair.ts"
 import { fabricOf, type Lane } from "./sides/lanes.ts"
 import type { PageKind } from "./sides/pool.ts"
@@ -203,12 +203,14 @@ async function runIntegrity({ pair, pages, jobs, options }: Phase, context: Line
 
 async function runPlans({ pair, jobs, options }: Phase): Promise<void> {
   const { sizes, found, progress } = options
+  const plans: PlanCost[] = []
   for (const index of [jobs.kv, jobs.tiny]) {
     for (const lane of pair.lanes.filter(({ width }) => width === 1)) {
       progress.update("planning and preparing")
-      found({ plans: [await planCost(pair, jobs.list[index]!, index, lane, sizes.planRepeats)] })
+      plans.push(await planCost(pair, jobs.list[index]!, index, lane, sizes.planRepeats))
     }
   }
+  found({ plans })
 }
 
 async function runAllCurves({ pair, jobs, options }: Phase): Promise<void> {

@@ -71,17 +71,19 @@ export function planLines({ plans }: Pick<BenchFindings, "plans">, style: Style)
 export function integrityLines(findings: BenchFindings, style: Style): string[] {
   const { integrity, hashBytesPerSecond } = findings
   if (integrity.length === 0 || hashBytesPerSecond === undefined) return []
-  const rows = integrity.map(({ lane, level, extra, explained }) => [
+  const rows = integrity.map(({ lane, level, extra, extraCpu, explained }) => [
     lane,
     level,
-    `${ratioText(extra)}`,
+    ratioText(extra),
     ratioNumber(explained),
+    ratioNumber(extraCpu),
   ])
   const columns = [
     { title: "lane" },
     { title: "level" },
     { title: "extra time", number: true },
     { title: "explained by the rates", number: true },
+    { title: "extra CPU", number: true },
   ]
   return [
     style.strong("Integrity"),
