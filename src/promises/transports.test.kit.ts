@@ -1,0 +1,18 @@
+/** Every transport that the promises are held over. A new one is a line here. */
+import { after } from "node:test"
+import { openCrew } from "../movers/thread-crew.ts"
+import { loopback } from "../transport/loopback/loopback.ts"
+import { createShm } from "../transport/shm/shm.ts"
+import { tcp } from "../transport/tcp/tcp.ts"
+import type { Transport } from "../transport/transport.ts"
+
+const crew = await openCrew({ threads: 1 })
+after(() => crew[Symbol.asyncDispose]())
+
+const shm = createShm({ crew })
+
+/** Between two agents of one process. */
+export const transports: readonly Transport[] = [loopback, tcp, shm]
+
+/** Between processes, by the name under which `process.test.kit.ts` opens them. */
+export const betweenProcesses: readonly Transport[] = [tcp, shm]
