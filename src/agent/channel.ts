@@ -41,8 +41,13 @@ export class MessageChannel {
     this.#onClose = onClose
     const waiting = this.#backlog ?? []
     this.#backlog = undefined
-    for (const received of waiting) this.#onMessage(received)
-    if (this.#closed !== undefined) onClose(this.#closed)
+    const closed = this.#closed
+    for (const received of waiting) {
+      // Ended by what came before: the rest belongs to nothing any more.
+      if (this.#closed !== closed) return
+      this.#onMessage(received)
+    }
+    if (closed !== undefined) onClose(closed)
   }
 
   /** Ends the handshake: keeps what came early for the next listener, and lets attachments through from now on. */

@@ -124,7 +124,7 @@ for (const transport of transports) {
     await using pair = await openWriters(transport)
     const { lease, ends } = lendBlocks(pair.source, 40, { access: "write" })
     const peer = await pair.target.agent.connect(pair.address, 5000)
-    await peer.askFor("write", { deadline: performance.now() + 5000 })
+    await peer.writer({ deadline: performance.now() + 5000 })
     const held = await peer.claim(lease, { deadline: performance.now() + 5000 })
     const free = pair.source.pool.allocator.free
     pair.source.agent.withdraw(lease)
