@@ -88,9 +88,16 @@ export function isScribbled(
   )
 }
 
-/** The first place that does not hold its word; undefined when every stored byte is right. */
-export function firstMisplaced(sequence: StoredFilling): Misplaced | undefined {
+/**
+ * The first place that does not hold its word; undefined when every stored byte is right.
+ * @param heads those that are looked at; all of the layout when absent.
+ */
+export function firstMisplaced(
+  sequence: StoredFilling,
+  heads: { readonly firstHead: number; readonly heads: number } = sequence.layout,
+): Misplaced | undefined {
   for (const { words, first, layer, token, plane, head } of rowsOf(sequence)) {
+    if (head < heads.firstHead || head >= heads.firstHead + heads.heads) continue
     for (let i = 0; i < words.length; i++) {
       if (words[i] === wordOf(sequence.filling, layer, first + i)) continue
       return { layer, token, plane, head, byte: i * wordBytes, found: placeOf(words[i]!) }

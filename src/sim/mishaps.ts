@@ -4,6 +4,7 @@ import { lostPeer } from "./fabric/fabric-errors.ts"
 import type { Links } from "./links.ts"
 import type { SimNetwork } from "./network.ts"
 import type { SimNode } from "./node.ts"
+import type { FaultsInForce } from "./faults-in-force.ts"
 import type { World } from "./world.ts"
 
 /** What goes wrong in the world around the agents. */
@@ -16,6 +17,7 @@ export const mishaps = {
   slow: "a link is slow for a while",
   reset: "a control channel is reset, in the middle of whatever it carries",
   "fabric lost": "a connection of a fabric is lost, its processes live",
+  "key withdrawn": "an agent's operator takes a key off the list, and puts it back later",
 } as const
 
 export type Mishap = keyof typeof mishaps
@@ -28,41 +30,42 @@ export interface Scene {
   readonly fabrics: readonly SimFabric[]
   readonly nodes: readonly SimNode[]
   readonly hosts: readonly string[]
+  readonly inForce: FaultsInForce
+  /** The public key of a member; undefined in a cluster without keys. */
+  readonly keyOf: (name: string) => string | undefined
 }
 
-/** Makes things go wrong, and right again after a while. Knows which mishaps last at any moment. */
+/** Makes things go wrong, and right again after a while. */
 export class Mishaps {
   readonly counts = new Map<Mishap, number>()
   readonly #scene: Scene
-  readonly #lasting = new Map<Mishap, number>()
 
   constructor(scene: Scene) {
     this.#scene = scene
   }
 
-  /** The mishaps that last now. */
-  get lasting(): Mishap[] {
-    return [...this.#lasting].filter(([, count]) => count > 0).map(([mishap]) => mishap)
-  }
-
   /** Lets one happen now; it is over after `millis`. */
   happen(mishap: Mishap, millis: number): void {
-    const { world } = this.#scene
+    const { world, inForce } = this.#scene
     const undo = this.#begin(mishap)
     if (undo === undefined) return
     this.counts.set(mishap, (this.counts.get(mishap) ?? 0) + 1)
-    this.#lasting.set(mishap, (this.#lasting.get(mishap) ?? 0) + 1)
+    const over = inForce.begin(mishap)
     world.timeline.after(millis, () => {
-      this.#lasting.set(mishap, this.#lasting.get(mishap)! - 1)
+      over()
       undo()
     })
   }
 
   /** Ends all of them: every process runs, every link works. */
   makeGood(): void {
-    const { links, nodes } = this.#scene
+    const { links, nodes, keyOf } = this.#scene
     links.healAll()
     for (const node of nodes) {
+      for (const other of nodes) {
+        const key = keyOf(other.traits.name)
+        if (key !== undefined) node.traits.trust?.restore(key)
+      }
       node.process?.resume()
       node.start()
     }
@@ -70,7 +73,7 @@ export class Mishaps {
 
   /** Begins one; returns what ends it, or undefined when there is nothing that it could befall. */
   #begin(mishap: Mishap): (() => void) | undefined {
-    const { world, links, network, fabrics, nodes, hosts } = this.#scene
+    const { world, links, network, fabrics, nodes, hosts, keyOf } = this.#scene
     const random = world.random.faults
     switch (mishap) {
       case "kill": {
@@ -137,6 +140,14 @@ export class Mishaps {
         world.note(connection.local.process.name, `its ${connection.transport} connection is lost`)
         connection.fail(lostPeer("a fault was planted"))
         return () => {}
+      }
+      case "key withdrawn": {
+        const [owner, other] = random.shuffled(nodes) as [SimNode, SimNode]
+        const key = keyOf(other.traits.name)
+        const { trust } = owner.traits
+        if (key === undefined || trust === undefined) return undefined
+        trust.withdraw(key, owner.process)
+        return () => trust.restore(key)
       }
     }
   }

@@ -1,13 +1,16 @@
 import { type Agent, type AgentTimes, type OnStep, openAgent } from "../agent/agent.ts"
+import type { Notice } from "../agent/caller.ts"
+import type { Credentials } from "../agent/credentials.ts"
 import type { Entropy } from "../agent/entropy.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
 import { KvPool } from "../memory/kv-pool.ts"
 import type { IntegrityLevel } from "../receipt/receipt.ts"
-import type { Endpoint, Transport } from "../transport/transport.ts"
+import type { Endpoint, Rights, Transport } from "../transport/transport.ts"
 import { plainHasher } from "../verify/hasher.ts"
 import { type SimMapping, SimMemory } from "./memory.ts"
 import type { SimNetwork } from "./network.ts"
 import { SimProcess } from "./process.ts"
+import type { SimTrust } from "./trust.ts"
 import type { World } from "./world.ts"
 
 /** What stays the same of an agent through all its lives. */
@@ -16,9 +19,13 @@ export interface NodeTraits {
   readonly host: string
   readonly port: number
   readonly layout: KvLayout
-  readonly secret: Uint8Array
+  readonly credentials: Credentials
+  /** Its trusted keys, in a cluster that has keys. */
+  readonly trust?: SimTrust
   readonly integrity: IntegrityLevel
-  readonly times: Partial<AgentTimes>
+  readonly integrityFloor: IntegrityLevel
+  readonly offers: Rights
+  readonly times: AgentTimes
   /** The transports of its policy, best first. */
   readonly paths: readonly string[]
 }
@@ -35,13 +42,19 @@ export interface Life {
   readonly lied: boolean
 }
 
+/** What a node's surroundings hear of it. */
+export interface NodeEars {
+  readonly onStep: OnStep
+  readonly onNotice: (process: SimProcess, notice: Notice) => void
+}
+
 /** An agent at an address, which may die and come back. */
 export class SimNode {
   readonly traits: NodeTraits
   readonly #world: World
   readonly #network: SimNetwork
   readonly #transports: (process: SimProcess, onLie: () => void) => readonly Transport[]
-  readonly #onStep: OnStep
+  readonly #ears: NodeEars
   #lives = 0
   #process: SimProcess | undefined
   #life: Life | undefined
@@ -51,13 +64,13 @@ export class SimNode {
     network: SimNetwork,
     traits: NodeTraits,
     transports: (process: SimProcess, onLie: () => void) => readonly Transport[],
-    onStep: OnStep,
+    ears: NodeEars,
   ) {
     this.#world = world
     this.#network = network
     this.traits = traits
     this.#transports = transports
-    this.#onStep = onStep
+    this.#ears = ears
   }
 
   get address(): string {
@@ -91,7 +104,7 @@ export class SimNode {
   }
 
   async #open(process: SimProcess): Promise<void> {
-    const { name, host, port, layout, secret, integrity, paths, times } = this.traits
+    const { name, host, port, layout, credentials, integrity, integrityFloor, offers, paths, times } = this.traits
     const entropy = this.#entropy()
     let lied = false
     const onLie = (): void => {
@@ -105,7 +118,7 @@ export class SimNode {
       party: { pid: this.#lives, agentId: name, bootId: Buffer.from(entropy.bytes(16)).toString("hex") },
       software: "sim",
       model: "one",
-      credentials: { secret },
+      credentials,
       layout,
       spans: pool.spans,
       epochs: pool.epochs,
@@ -115,10 +128,12 @@ export class SimNode {
       memory,
       hasher: plainHasher,
       integrity,
-      offers: { read: true, write: true },
+      integrityFloor,
+      offers,
       times,
       entropy,
-      onStep: this.#onStep,
+      onStep: this.#ears.onStep,
+      onNotice: (notice) => this.#ears.onNotice(process, notice),
     })
     await agent.listen(host, port)
     this.#life = {

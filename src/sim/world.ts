@@ -19,6 +19,7 @@ export class World {
     readonly network: Random
     readonly fabric: Random
     readonly crypto: Random
+    readonly strangers: Random
   }
 
   constructor(seed: number) {
@@ -30,6 +31,7 @@ export class World {
       network: root.fork(),
       fabric: root.fork(),
       crypto: root.fork(),
+      strangers: root.fork(),
     }
   }
 

@@ -139,6 +139,7 @@ export class SimConnection implements Connection {
   }
 
   #attach(regions: readonly RegionDescriptor[]): Promise<ReadonlyMap<number, MemorySpan>> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const spans = new Map<number, MemorySpan>()
     for (const { region, rkeys } of regions) {
       const span = this.peer.regions.get(region)

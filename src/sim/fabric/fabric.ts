@@ -1,4 +1,5 @@
 import type { Transport } from "../../transport/transport.ts"
+import type { GrantDirection } from "../../wire/grant.ts"
 import type { Links } from "../links.ts"
 import type { SimProcess } from "../process.ts"
 import type { World } from "../world.ts"
@@ -38,6 +39,9 @@ export class SimFabric {
   readonly kind: FabricKind
   /** Open endpoints by their tokens. */
   readonly endpoints = new Map<string, SimEndpoint>()
+  /** Says why a process may not touch the memory of another; undefined when it may. */
+  objection: (owner: SimProcess, toucher: SimProcess, direction: GrantDirection) => string | undefined =
+    () => undefined
   readonly #lies: ReadonlySet<FabricLie>
   #nextToken = 1
 

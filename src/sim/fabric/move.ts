@@ -228,12 +228,11 @@ export class SimMove {
   #audit(): void {
     const { peer, session, local } = this.#connection
     if (local.fabric.kind === "mapped") return
-    if (peer.sessions.get(session.id)?.rights[this.#move.direction] === true) return
-    this.#world.broken(
-      "P6",
-      local.process.name,
-      `a ${this.#move.direction} of ${peer.process.name} without a session`,
-    )
+    const { direction } = this.#move
+    const admitted = peer.sessions.get(session.id)?.rights[direction] === true
+    const why = admitted ? local.fabric.objection(peer.process, local.process, direction) : "without a session"
+    if (why === undefined) return
+    this.#world.broken("P6", local.process.name, `a ${direction} of ${peer.process.name}: ${why}`)
   }
 }
 
