@@ -95,6 +95,8 @@ export class LeaseBook {
   claim(id: string, holder: string): Lease {
     const entry = this.#entry(id, holder)
     const first = entry.state === "offered"
+    // A read may be tried again. A second writer would still write when the first one's blocks are taken back.
+    if (!first && entry.offer.access === "write") throw unknown(id, "its holder has claimed it already")
     this.#step(entry, "claim")
     if (first) {
       entry.holder = holder

@@ -43,6 +43,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
   readonly #parts: PeerParts
   readonly #calls: Calls
   readonly #held = new Map<string, HeldLease>()
+  readonly #filling = new Set<string>()
   readonly #grants = new Map<GrantDirection, { readonly grant: Grant; readonly at: number }>()
   #writer: Promise<Connection> | undefined
   #cancelPulse: () => void = () => {}
@@ -128,6 +129,21 @@ export class Peer implements SourcePeer, AsyncDisposable {
     this.#drop(lease)
     const note = options.note === undefined ? {} : { note: options.note }
     await this.#calls.ask((call) => ({ type: "release", call, lease, ...note }), "released", options)
+  }
+
+  /**
+   * Takes a write lease for one transfer; returns what ends that.
+   * @throws KvError KV_USAGE while another transfer of this side fills the same blocks.
+   */
+  beginFilling(lease: string): () => void {
+    if (this.#filling.has(lease)) {
+      throw new KvError("KV_USAGE", {
+        what: `lease ${lease.slice(0, 8)}… is being filled by another transfer of this side`,
+        next: "wait for that one's end",
+      })
+    }
+    this.#filling.add(lease)
+    return () => void this.#filling.delete(lease)
   }
 
   /** Says that the blocks of a write lease are filled. Returns how many hashes the owner compared. */

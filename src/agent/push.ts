@@ -46,6 +46,8 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
   return new Ticket(facts, options, async (run) => {
     run.tokens = options.tokens
     checkNote(options.note)
+    // The first one's: one that failed here and gave the lease back would take it from the one that writes.
+    const done = peer.beginFilling(options.lease)
     try {
       const connection = await peer.writer(run)
       const held = await peer.claim(options.lease, run)
@@ -66,6 +68,8 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
       // Nobody waits for this: the lease would also end by itself, its writer fenced off.
       giveBack(cache, peer, options.lease, run.state === "posted").catch(() => {})
       throw thrown
+    } finally {
+      done()
     }
   })
 }
