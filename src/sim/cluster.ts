@@ -43,6 +43,8 @@ export function drawCluster(world: World): Cluster {
       paths: random.pick([
         ["mapped", "nic", "stream"],
         ["mapped", "stream"],
+        ["mapped", "nic", "stream"],
+        ["stream", "mapped"],
         ["nic", "stream"],
         ["stream", "nic"],
         ["stream"],
@@ -64,7 +66,7 @@ function drawLayout(world: World, oneRange: boolean): KvLayout {
   return checkedLayout({
     shape,
     order: random.pick<KvOrder>(["head-major", "token-major"]),
-    blocks: random.between(6, 14),
+    blocks: random.between(7, 20),
     blockTokens: random.between(1, 4),
     firstHead,
     heads,

@@ -178,8 +178,11 @@ export class Play {
   #draw(owner: SimNode, holder: SimNode): RequestTraits {
     const { workload: random } = this.#world.random
     const timeoutMillis = random.millis(...bounds.timeoutMillis)
+    const kind = random.chance(0.4) ? "pull" : random.pick<WorkKind>(workKinds)
+    // Where nothing is mapped an attachment is refused, and that need not be seen often.
+    const inVain = kind === "attach" && bestPath(holder, owner) !== "mapped" && random.chance(0.8)
     return {
-      kind: random.chance(0.4) ? "pull" : random.pick<WorkKind>(workKinds),
+      kind: inVain ? "prepared" : kind,
       owner,
       holder,
       tokens: random.between(1, 12),

@@ -1,4 +1,4 @@
-import { type TransportFaultKind } from "../transport/fault/fault-plan.ts"
+import type { TransportFaultKind } from "../transport/fault/fault-plan.ts"
 import type { CoverageCounts } from "./coverage.ts"
 import type { FabricLie } from "./fabric/fabric.ts"
 import type { Mishap } from "./mishaps.ts"
@@ -32,6 +32,8 @@ export interface ScheduleResult {
 
 /** Plays one schedule from beginning to end. Two runs of one seed are the same to the last line. */
 export async function playSchedule(options: ScheduleOptions): Promise<ScheduleResult> {
+  // Called from an event, the first microtasks would be left for the second action: see `settle`.
+  await Promise.resolve()
   const world = new World(options.seed)
   const uncaught = (reason: unknown): void => {
     const what = `a rejection that nobody handles: ${reason instanceof Error ? reason.stack : reason}`

@@ -91,7 +91,7 @@ const before = (a: Entry, b: Entry): boolean => a.at < b.at || (a.at === b.at &&
 /**
  * Resolves when every microtask has run, also those that others queued.
  *
- * A tick that is asked for in a microtask runs when the queue of microtasks is empty, and costs a quarter of a turn of
+ * Only to be called in a microtask. A tick that is asked for in one runs when the queue of microtasks is empty, and costs a quarter of a turn of
  * the event loop. The event loop itself stands still meanwhile: nothing real may be awaited in a schedule.
  */
 export const settle = (): Promise<void> => new Promise(runAsTick)

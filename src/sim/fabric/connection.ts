@@ -75,14 +75,17 @@ export class SimConnection implements Connection {
     const stop = (): void => {
       for (const move of [...this.#moves]) move.stop(error)
     }
-    // A mapping cannot be taken back: its reader stops when it has heard that it should.
-    if (fabric.kind !== "mapped") stop()
-    const tell = (): void =>
+    const learn = (): void =>
       process.deliver(() => {
         stop()
         this.#lose(error)
       })
-    fabric.links.surely(from, process.host, () => process.state !== "dead", tell)
+    // A mapping cannot be taken back: its reader stops when it has heard that it should. Others notice at once when
+    // something is on its way.
+    if (fabric.kind !== "mapped" && this.#moves.size > 0) {
+      stop()
+      learn()
+    } else fabric.links.surely(from, process.host, () => process.state !== "dead", learn)
   }
 
   /** One of the two processes died. */
@@ -121,7 +124,11 @@ export class SimConnection implements Connection {
 
   /** @throws what ended the connection; KV_PEER_UNTRUSTED. */
   checkUsable(request: MoveRequest): void {
-    if (this.#failure !== undefined) throw this.#failure
+    if (this.#failure !== undefined) {
+      // Whoever tries to use it knows it then.
+      this.#lose(this.#failure)
+      throw this.#failure
+    }
     const rights = this.peer.sessions.get(this.session.id)?.rights
     if (rights?.[request.direction] === true || this.local.fabric.lies("asks-nobody")) return
     // One who died has no sessions, and was not asked.

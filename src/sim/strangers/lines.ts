@@ -101,7 +101,17 @@ const fromHello = (hello: ControlMessageOf<"hello">) => ({
 })
 
 /** Ways to go wrong in one's turn. */
-export const manners = ["silence", "garbage", "leave", "refuse", "lie", "eager", "flood", "cut short"] as const
+export const manners = [
+  "silence",
+  "garbage",
+  "leave",
+  "say and leave",
+  "refuse",
+  "lie",
+  "eager",
+  "flood",
+  "cut short",
+] as const
 export type Manner = (typeof manners)[number]
 
 /** The words of a turn, spoilt: not what is due, though it can be read. */

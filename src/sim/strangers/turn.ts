@@ -1,6 +1,7 @@
 import { KvError } from "../../errors/kv-error.ts"
 import { encodeFrame } from "../../wire/control-frame.ts"
 import { type ControlMessage, noCall } from "../../wire/control-messages.ts"
+import type { SimProcess } from "../process.ts"
 import type { Random } from "../random.ts"
 import { lied, type Manner, type Mask } from "./lines.ts"
 import type { Speaker } from "./speaker.ts"
@@ -13,7 +14,7 @@ export function takeTurn(
   speaker: Speaker,
   due: ControlMessage,
   manner: Manner | undefined,
-  { mask, random }: { readonly mask: Mask; readonly random: Random },
+  { mask, random, process }: { readonly mask: Mask; readonly random: Random; readonly process: SimProcess },
 ): void {
   const garbage = Uint8Array.from({ length: 1 + random.below(40) }, () => random.below(256))
   switch (manner) {
@@ -25,6 +26,9 @@ export function takeTurn(
       return speaker.sayBytes(Buffer.concat([Buffer.from("none"), garbage, Buffer.alloc(32)]))
     case "leave":
       return speaker.leave()
+    case "say and leave":
+      process.later(random.millis(0, 15), () => speaker.leave())
+      return speaker.say([due])
     case "refuse": {
       const { code, what } = new KvError("KV_PEER_REFUSED", { what: "not today" })
       return speaker.say([{ type: "refused", call: noCall, error: { code, what } }])
