@@ -1,5 +1,6 @@
 import { resolve } from "node:path"
 import { Command, Option } from "commander"
+import { type IntegrityLevel, integrityLevels } from "../receipt/receipt.ts"
 import { defaultPaths, transportNames } from "../serve/transports.ts"
 import { harmless } from "../terminal/style.ts"
 import type { FaultRequest } from "../verify/faults.ts"
@@ -30,7 +31,9 @@ interface Flags {
   readonly require?: string[]
   readonly receipts?: string
   readonly rails: number
-  readonly integrity: "none" | "full"
+  readonly integrity: IntegrityLevel
+  readonly integrityFloor: IntegrityLevel
+  readonly hold: number
   readonly lease: number
   readonly timeout: number
   readonly secretFile?: string
@@ -85,8 +88,19 @@ export function workerCommand(): Command {
     .option("--rails <n>", "streams to each peer", wholeNumber(1, 16), 1)
     .addOption(
       new Option("--integrity <level>", "how much of a transfer is checked")
-        .choices(["none", "full"])
+        .choices(integrityLevels)
         .default("full"),
+    )
+    .addOption(
+      new Option("--integrity-floor <level>", "the least that any transfer is checked, whoever asks")
+        .choices(integrityLevels)
+        .default("none"),
+    )
+    .option(
+      "--hold <seconds>",
+      "how long a reader may be silent before its blocks are taken back",
+      wholeNumber(1, 3600),
+      10,
     )
     .option("--lease <seconds>", "how long blocks wait for their reader", wholeNumber(1, 86_400), 60)
     .option("--timeout <seconds>", "deadline of a transfer", wholeNumber(1, 3600), 30)
@@ -139,6 +153,8 @@ export function workerCommand(): Command {
         warn: (text) => void process.stderr.write(`kvferry: ${harmless(text)}\n`),
         rails: flags.rails,
         integrity: flags.integrity,
+        integrityFloor: flags.integrityFloor,
+        holdMillis: flags.hold * 1000,
         leaseMillis: flags.lease * 1000,
         transferMillis: flags.timeout * 1000,
         ...(flags.inject === undefined

@@ -54,6 +54,10 @@ export interface WorkerOptions {
   readonly warn?: (text: string) => void
   readonly rails: number
   readonly integrity: IntegrityLevel
+  /** What no transfer goes below; `none` when absent. */
+  readonly integrityFloor?: IntegrityLevel
+  /** How long a reader may be silent before its blocks are taken back; 10 s when absent. */
+  readonly holdMillis?: number
   readonly leaseMillis: number
   readonly transferMillis: number
   /** Damage that is planted into the pool behind each transfer: before its proof, or after it. */
@@ -387,6 +391,8 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       hasher: crew,
       onWarning: warn,
       integrity: options.integrity,
+      ...(options.integrityFloor === undefined ? {} : { integrityFloor: options.integrityFloor }),
+      ...(options.holdMillis === undefined ? {} : { times: { holdMillis: options.holdMillis } }),
     })
     opened.push(() => agent[Symbol.asyncDispose]())
     const { port } = await agent.listen(host, options.agentPort)
