@@ -5,8 +5,8 @@ import { libc } from "./ffi/libc.ts"
 import { libcAbi as abi } from "./ffi/libc-abi.ts"
 import { errno } from "./ffi/symbols.ts"
 import { hugePageBytes } from "./huge-pages.ts"
-import { refusedMemory } from "./memory-file.ts"
 import { Span } from "./memory-span.ts"
+import { osError } from "./os-error.ts"
 import { endMapping } from "./placeholder.ts"
 import { populatePages } from "./populate.ts"
 import { sealsOf } from "./seals.ts"
@@ -31,7 +31,11 @@ export function mapForeign(fd: number, byteLength: number, { access, name }: For
   checkForeignFile(fd, byteLength, access, name)
   const protection = access === "write" ? abi.PROT_READ | abi.PROT_WRITE : abi.PROT_READ
   const address = libc.mmap(0, byteLength, protection, abi.MAP_SHARED, fd, 0)
-  if (address === -1) throw refusedMemory("mmap", errno(), byteLength, name)
+  if (address === -1) {
+    throw osError("mmap", errno(), {
+      what: `${byteLength} bytes of ${name} could not be mapped to ${access} them`,
+    })
+  }
   if (byteLength >= hugePageBytes) libc.madvise(address, byteLength, abi.MADV_HUGEPAGE)
   return new ForeignMapping(address, byteLength, access)
 }
