@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { KvError } from "../../errors/kv-error.ts"
+import { monotonicClock } from "../../os/clock.ts"
 import { closeFile, connectLocally, receiveFiles, sendBytes } from "../../os/local-sockets.ts"
 import { sameProof, sessionProof } from "../session-proof.ts"
 import type { Deadline, Session } from "../transport.ts"
@@ -127,7 +128,7 @@ class Awaited {
       late = true
       this.#wake?.()
     }
-    const timer = setTimeout(expire, Math.max(0, this.#deadline - performance.now()))
+    const disarm = monotonicClock.after(this.#deadline - performance.now(), expire)
     try {
       while (this.#frames.length === 0 && this.#closed === undefined && !late) {
         await new Promise<void>((resolve) => {
@@ -135,7 +136,7 @@ class Awaited {
         })
       }
     } finally {
-      clearTimeout(timer)
+      disarm()
     }
     const frame = this.#frames.shift()
     if (frame?.kind === kind) return frame as Frame & { readonly kind: Kind }

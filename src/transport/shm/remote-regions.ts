@@ -1,4 +1,5 @@
 import { KvError } from "../../errors/kv-error.ts"
+import { monotonicClock } from "../../os/clock.ts"
 import { type ForeignMapping, mapForeign } from "../../os/foreign-memory.ts"
 import { closeFile, receiveFiles } from "../../os/local-sockets.ts"
 import type { Deadline, RegionDescriptor } from "../transport.ts"
@@ -130,22 +131,19 @@ export class RemoteRegions {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const wants = some.map(({ region, rkeys }) => ({ region, rkey: rkeys[0]! }))
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => {
-          // The answer may still come, and would then be taken for another one: so this is the end.
-          const error = new KvError("KV_DEADLINE", {
-            what: `${this.#socket.peerName} did not hand over ${some.length} regions before the deadline`,
-            next: "check that the peer is not stopped, or name the regions when you connect",
-          })
-          this.#answer = undefined
-          reject(error)
-          this.#socket.close(error.message)
-        },
-        Math.max(0, deadline - performance.now()),
-      )
+      const disarm = monotonicClock.after(deadline - performance.now(), () => {
+        // The answer may still come, and would then be taken for another one: so this is the end.
+        const error = new KvError("KV_DEADLINE", {
+          what: `${this.#socket.peerName} did not hand over ${some.length} regions before the deadline`,
+          next: "check that the peer is not stopped, or name the regions when you connect",
+        })
+        this.#answer = undefined
+        reject(error)
+        this.#socket.close(error.message)
+      })
       this.#answer = {
         resolve: (answers) => {
-          clearTimeout(timer)
+          disarm()
           if (answers.length === some.length) resolve(answers)
           else {
             const what = `${this.#socket.peerName} answered ${answers.length} of ${some.length} regions`
@@ -154,7 +152,7 @@ export class RemoteRegions {
           }
         },
         reject: (error) => {
-          clearTimeout(timer)
+          disarm()
           reject(error)
         },
       }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs"
 import { after, test } from "node:test"
+import { xxh64 } from "@node-rs/xxhash"
 import type { KvErrorCode } from "../../errors/codes.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import type { HostMapping } from "../../memory/host-memory.ts"
@@ -125,6 +126,28 @@ test("a prepared read brings what the owner wrote since the last post", async ()
     await prepared.post({ deadline: soon() })
     assert.ok(rig.target.view(100, 4096).every((byte) => byte === value))
   }
+})
+
+test("what lands is hashed on the way, unit by unit, in the order that was asked for", async () => {
+  await using rig = await Rig.open(4 * mib)
+  const places = [3, 0, 2, 1].map((place) => place * mib)
+  const hashes = {
+    count: 4,
+    region: new Uint32Array(4),
+    offset: Float64Array.from(places),
+    length: new Uint32Array(4).fill(mib),
+    seed: BigUint64Array.from([5n, 6n, 7n, 8n]),
+  }
+  const plan = rig.plan("read", 0, 4 * mib)
+  const move = { direction: "read", plan, remote: [rig.remote], hashes, deadline: soon() } as const
+  const moved = await rig.connection.move(move)
+  assert.equal(rig.firstWrongWord(), -1)
+  const expected = places.map((place, i) => xxh64(rig.target.view(place, mib), hashes.seed[i]))
+  assert.deepEqual([...moved.hashes!], expected)
+  assert.equal(
+    moved.rails.reduce((sum, { bytes }) => sum + bytes, 0),
+    4 * mib,
+  )
 })
 
 test("a write grant lets bytes in, a read grant does not", async () => {
