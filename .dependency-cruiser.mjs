@@ -31,7 +31,7 @@ export default {
       comment: "What is below an entry can be used without it.",
       severity: "error",
       from: {
-        path: "^src/(memory|agent|verify|transport|os|engine|metrics|records|terminal|trust)/",
+        path: "^src/(memory|agent|verify|movers|transport|os|engine|metrics|records|terminal|trust)/",
         pathNot: tests,
       },
       to: { path: entries },
@@ -49,6 +49,13 @@ export default {
       severity: "error",
       from: { path: "^src/trust/", pathNot: tests },
       to: { path: "^src/", pathNot: "^src/(trust|errors|wire)/|^src/agent/(credentials|key-pairs)[.]ts$" },
+    },
+    {
+      name: "movers-serve-any-fabric",
+      comment: "A crew copies runs of bytes. Which fabric they belong to, and who may, was settled before.",
+      severity: "error",
+      from: { path: "^src/movers/", pathNot: tests },
+      to: { path: "^src/(agent|plan|wire|transport)/" },
     },
     {
       name: "transports-are-strangers",

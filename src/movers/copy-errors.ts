@@ -2,7 +2,17 @@ import { KvError } from "../errors/kv-error.ts"
 import { libcAbi as abi } from "../os/ffi/libc-abi.ts"
 import { osError } from "../os/os-error.ts"
 import type { CopyRuns } from "./crew.ts"
-import type { ThreadFailure } from "./posted-jobs.ts"
+
+/** A failure that a thread met, for whoever knows what the job was. */
+export class ThreadFailure {
+  readonly errno: number
+  readonly entry: number
+
+  constructor(errno: number, entry: number) {
+    this.errno = errno
+    this.entry = entry
+  }
+}
 
 export const cancelled = (): KvError => new KvError("KV_CANCELLED", { what: "the transfer was cancelled" })
 

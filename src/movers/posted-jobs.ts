@@ -1,6 +1,6 @@
 import { KvError } from "../errors/kv-error.ts"
 import { toSharedMillis } from "../os/clock.ts"
-import { cancelled, closedWhileUnderWay, pastDeadline } from "./copy-errors.ts"
+import { cancelled, closedWhileUnderWay, pastDeadline, ThreadFailure } from "./copy-errors.ts"
 import { type JobRing, postedJobsMax, type RingJob, type StopReason, stopReason } from "./job-ring.ts"
 
 /** Node fires a timer of more milliseconds at once; a thread that takes a chunk looks at the deadline anyway. */
@@ -10,17 +10,6 @@ const timerMillisMax = 2 ** 31 - 1
 export interface PostEnds {
   readonly deadline: number
   readonly signal?: AbortSignal
-}
-
-/** A failure that a thread met, for whoever knows what the job was. */
-export class ThreadFailure {
-  readonly errno: number
-  readonly entry: number
-
-  constructor(errno: number, entry: number) {
-    this.errno = errno
-    this.entry = entry
-  }
 }
 
 /** A job in the ring. */

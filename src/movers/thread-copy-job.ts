@@ -1,10 +1,10 @@
 import { KvError } from "../errors/kv-error.ts"
 import { CopyBlock } from "./copy-block.ts"
-import { cancelledBefore, pastDeadline, remoteFailure } from "./copy-errors.ts"
+import { cancelledBefore, pastDeadline, remoteFailure, ThreadFailure } from "./copy-errors.ts"
 import type { CopyDone, CopyJob, CopyRuns } from "./crew.ts"
 import type { JobBlock, JobMemory } from "./job-memory.ts"
 import { jobKind } from "./job-ring.ts"
-import { type PostEnds, type PostedJobs, ThreadFailure } from "./posted-jobs.ts"
+import type { PostEnds, PostedJobs } from "./posted-jobs.ts"
 import type { SpanCache } from "./span-cache.ts"
 import { copyBlockBytes, writeCopyBlock } from "./write-copy-block.ts"
 

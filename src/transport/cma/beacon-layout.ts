@@ -17,9 +17,9 @@ export const regionsMax = 1024
 export const headerBytes = 64
 export const sessionBytes = 64
 export const regionBytes = 32
-export const sessionsAt = headerBytes
-export const regionsAt = sessionsAt + sessionsMax * sessionBytes
-export const beaconBytes = regionsAt + regionsMax * regionBytes
+/** Where the tables start. */
+export const tableAt = { sessions: headerBytes, regions: headerBytes + sessionsMax * sessionBytes } as const
+export const beaconBytes = tableAt.regions + regionsMax * regionBytes
 
 /** Marks a beacon of this layout. */
 export const beaconMark = Buffer.from("kvfcma1\n", "latin1")

@@ -4,7 +4,7 @@ import type { Crew } from "../../movers/crew.ts"
 import { checkMove } from "../check-move.ts"
 import { copyOfMove } from "../copy-runs.ts"
 import type { Connection, Move, Moved, MoveRequest, PreparedMove } from "../transport.ts"
-import { CmaMove } from "./cma-move.ts"
+import { CmaMove, type CmaMoveHost } from "./cma-move.ts"
 import type { PeerBeacon } from "./peer-beacon.ts"
 
 /** What a connection is made of. */
@@ -20,7 +20,7 @@ export interface CmaConnectionParts {
 }
 
 /** A way into the memory of one process. */
-export class CmaConnection implements Connection {
+export class CmaConnection implements Connection, CmaMoveHost {
   readonly transport = "cma"
   readonly session: string
   readonly lost: Promise<Error>
@@ -45,7 +45,7 @@ export class CmaConnection implements Connection {
     const { direction, plan } = request
     const used = distinct(direction === "read" ? plan.sourceRegion : plan.targetRegion)
     const described = request.remote.filter(({ region }) => used.has(region))
-    const regions = this.watched(() => this.#parts.beacon.regions(direction, described))
+    const regions = this.#watched(() => this.#parts.beacon.regions(direction, described))
     // The peer's own word on its regions counts, not what a descriptor says of their length.
     const remote = described.map((descriptor, i) => ({ ...descriptor, length: regions[i]!.byteLength }))
     checkMove({ ...request, remote }, this.#parts.spans)
@@ -66,7 +66,7 @@ export class CmaConnection implements Connection {
   /** Looks whether the peer is still there, and still lets this session in. */
   look(): void {
     try {
-      this.watched(() => this.#parts.beacon.confirm(undefined, []))
+      this.#watched(() => this.#parts.beacon.confirm(undefined, []))
     } catch {
       // Whoever waits on `lost` has heard of it.
     }
@@ -74,7 +74,7 @@ export class CmaConnection implements Connection {
 
   /** Confirms that what was moved was the peer's to give until now. @throws KvError as `PeerBeacon.confirm`. */
   confirm(move: CmaMove): void {
-    this.watched(() => this.#parts.beacon.confirm(move.direction, move.regions))
+    this.#watched(() => this.#parts.beacon.confirm(move.direction, move.regions))
   }
 
   /** Counts a move as under way. A write is announced to the peer, and only then looked whether it may begin. */
@@ -87,7 +87,7 @@ export class CmaConnection implements Connection {
     if (move.direction === "write") {
       this.#writesBegun += 1
       try {
-        this.watched(() => this.#parts.beacon.tellWrites(this.#writesBegun, this.#writesEnded))
+        this.#watched(() => this.#parts.beacon.tellWrites(this.#writesBegun, this.#writesEnded))
         this.confirm(move)
       } catch (thrown) {
         this.#endWrite()
@@ -109,7 +109,7 @@ export class CmaConnection implements Connection {
   }
 
   /** Runs a look at the peer. One that finds it lost ends the connection. */
-  watched<T>(look: () => T): T {
+  #watched<T>(look: () => T): T {
     if (this.#failure !== undefined) throw this.#failure
     try {
       return look()

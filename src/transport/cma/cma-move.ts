@@ -4,8 +4,16 @@ import type { CopyDone, CopyJob } from "../../movers/crew.ts"
 import type { CopyOfMove } from "../copy-runs.ts"
 import { OnePost } from "../prepared-move.ts"
 import type { Moved, MoveRequest, PostOptions, PreparedMove } from "../transport.ts"
-import type { CmaConnection } from "./cma-connection.ts"
 import type { PeerRegion } from "./peer-beacon.ts"
+
+/** The connection of a move, as far as the move knows it. */
+export interface CmaMoveHost {
+  /** Counts a move as under way, if it may begin. @throws KvError. */
+  enter(move: CmaMove): void
+  leave(move: CmaMove): void
+  /** Confirms that what was moved was the peer's to give until now. @throws KvError. */
+  confirm(move: CmaMove): void
+}
 
 /** What a move is made of. */
 export interface CmaMoveParts {
@@ -23,12 +31,12 @@ export class CmaMove implements PreparedMove {
   readonly direction: "read" | "write"
   readonly regions: readonly PeerRegion[]
   readonly local: ReadonlyMap<number, MemorySpan>
-  readonly #connection: CmaConnection
+  readonly #connection: CmaMoveHost
   readonly #parts: CmaMoveParts
   readonly #posts = new OnePost()
   #stoppedBy: KvError | undefined
 
-  constructor(connection: CmaConnection, parts: CmaMoveParts) {
+  constructor(connection: CmaMoveHost, parts: CmaMoveParts) {
     this.#connection = connection
     this.#parts = parts
     this.direction = parts.request.direction

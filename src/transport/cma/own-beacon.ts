@@ -13,15 +13,14 @@ import {
   proofBytes,
   regionBytes,
   regionFloat,
-  regionsAt,
   regionsMax,
   regionWord,
   rightsBits,
   sessionBytes,
   sessionProof,
-  sessionsAt,
   sessionsMax,
   sessionWord,
+  tableAt,
   tokenAt,
   tokenBytes,
 } from "./beacon-layout.ts"
@@ -53,7 +52,7 @@ export class OwnBeacon implements Disposable {
   admit(session: Session, rights: Rights): void {
     const slot = this.#sessions.get(session.id) ?? freeSlot(this.#sessions, sessionsMax, "sessions")
     this.#sessions.set(session.id, slot)
-    const at = sessionsAt + slot * sessionBytes
+    const at = tableAt.sessions + slot * sessionBytes
     this.#store(at / 4 + sessionWord.admitted, 0)
     this.#block.u8.set(sessionProof(session, this.token), at + proofAt)
     this.#store(at / 4 + sessionWord.rights, rightsBits(rights))
@@ -64,7 +63,7 @@ export class OwnBeacon implements Disposable {
   dismiss(id: string): void {
     const slot = this.#sessions.get(id)
     if (slot === undefined) return
-    const at = sessionsAt + slot * sessionBytes
+    const at = tableAt.sessions + slot * sessionBytes
     this.#store(at / 4 + sessionWord.admitted, 0)
     this.#block.u8.fill(0, at + proofAt, at + proofAt + proofBytes)
   }
@@ -73,7 +72,7 @@ export class OwnBeacon implements Disposable {
   forget(id: string): void {
     const slot = this.#sessions.get(id)
     if (slot === undefined) return
-    const at = sessionsAt + slot * sessionBytes
+    const at = tableAt.sessions + slot * sessionBytes
     this.#block.u8.fill(0, at, at + sessionBytes)
     this.#sessions.delete(id)
   }
@@ -84,7 +83,7 @@ export class OwnBeacon implements Disposable {
     const slot = freeSlot(this.#regions, regionsMax, "regions")
     // Random, so that a key from before does not open what lies there now.
     const rkey = randomInt(2 ** 32)
-    const at = regionsAt + slot * regionBytes
+    const at = tableAt.regions + slot * regionBytes
     this.#store(at / 4 + regionWord.region, region)
     this.#store(at / 4 + regionWord.rkey, rkey)
     this.#store(at / 4 + regionWord.access, rightsBits(access))
@@ -100,7 +99,7 @@ export class OwnBeacon implements Disposable {
   deregister(region: number): void {
     const slot = this.#regions.get(region)
     if (slot === undefined) return
-    this.#store((regionsAt + slot * regionBytes) / 4 + regionWord.live, 0)
+    this.#store((tableAt.regions + slot * regionBytes) / 4 + regionWord.live, 0)
     this.#regions.delete(region)
   }
 
@@ -110,7 +109,7 @@ export class OwnBeacon implements Disposable {
     const busy: number[] = []
     for (const slot of slots) {
       if (slot === undefined) continue
-      const at = (sessionsAt + slot * sessionBytes) / 4
+      const at = (tableAt.sessions + slot * sessionBytes) / 4
       const writer = this.#load(at + sessionWord.writer)
       const writing = this.#load(at + sessionWord.begun) !== this.#load(at + sessionWord.ended)
       // One that died in the midst of it never says that it has ended.

@@ -10,14 +10,13 @@ import {
   proofBytes,
   regionBytes,
   regionFloat,
-  regionsAt,
   regionsMax,
   regionWord,
   sessionBytes,
   sessionProof,
-  sessionsAt,
   sessionsMax,
   sessionWord,
+  tableAt,
   tokenAt,
   tokenBytes,
 } from "./beacon-layout.ts"
@@ -61,11 +60,11 @@ export class PeerBeacon {
     this.#proof = sessionProof(session, address.token)
     const slot = this.#findSession()
     if (slot < 0) throw new KvError("KV_PEER_UNTRUSTED", { what: "the peer does not know this session" })
-    this.#session = address.beacon + sessionsAt + slot * sessionBytes
+    this.#session = address.beacon + tableAt.sessions + slot * sessionBytes
     this.#ranges = [
       { address: address.beacon, byteLength: headerBytes },
       { address: this.#session, byteLength: sessionBytes },
-      { address: address.beacon + regionsAt, byteLength: 0 },
+      { address: address.beacon + tableAt.regions, byteLength: 0 },
     ]
   }
 
@@ -129,7 +128,10 @@ export class PeerBeacon {
   }
 
   #findSession(): number {
-    const sessions = { address: this.#address.beacon + sessionsAt, byteLength: sessionsMax * sessionBytes }
+    const sessions = {
+      address: this.#address.beacon + tableAt.sessions,
+      byteLength: sessionsMax * sessionBytes,
+    }
     const answer = this.#memory.look(this.#address.pid, [
       { address: this.#address.beacon, byteLength: headerBytes },
       sessions,
@@ -160,7 +162,7 @@ export class PeerBeacon {
       const used = Math.min(regionsMax, u32[headerWord.regionsUsed]!)
       if (used <= this.#regionsSeen) return
       this.#regionsSeen = used
-      this.#ranges[2] = { address: this.#address.beacon + regionsAt, byteLength: used * regionBytes }
+      this.#ranges[2] = { address: this.#address.beacon + tableAt.regions, byteLength: used * regionBytes }
     }
   }
 
