@@ -51,7 +51,10 @@ export class MoverThread {
     this.#wakeUp = new WakeUp(openWakeUp(), this.#memory)
     const stopFlag = this.#stopFlag.buffer
     const workerData: MoverStart = { host, wakeUp: this.#wakeUp.fd, stopFlag, ...spin }
-    const worker = new Worker(new URL("./mover-thread.js", import.meta.url), { workerData })
+    // A program that came by --eval says so in its arguments, and a thread that reads a file refuses them.
+    const evaluated = process.execArgv.some((argument) => argument.startsWith("--input-type"))
+    const file = new URL("./mover-thread.js", import.meta.url)
+    const worker = new Worker(file, { workerData, ...(evaluated ? { execArgv: [] } : {}) })
     this.#worker = worker
     // From here on: the thread may block before we hear its first word, and the process may exit meanwhile.
     running.add(this)
