@@ -64,12 +64,11 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
       const filled = { tokens: options.tokens, level, hashes, ...note }
       run.hashesChecked = await peer.landed(options.lease, filled, run)
       run.step("prove")
+      done()
     } catch (thrown) {
       // Nobody waits for this: the lease would also end by itself, its writer fenced off.
-      giveBack(cache, peer, options.lease, run.state === "posted").catch(() => {})
+      giveBack(cache, peer, options.lease, run.state === "posted").then(done, done)
       throw thrown
-    } finally {
-      done()
     }
   })
 }
