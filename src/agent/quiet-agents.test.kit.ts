@@ -1,4 +1,5 @@
 /** Agents in one process without a socket or a timer of the system: under a clock that stands still until it is told. */
+import { withEndpoints } from "../promises/changed-endpoint.test.kit.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import type { Rights, Transport } from "../transport/transport.ts"
 import { openSide, type Side } from "./agent.test.kit.ts"
@@ -9,30 +10,16 @@ export function countedLoopback(): { readonly transport: Transport; readonly ses
   const sessions = new Map<string, Rights>()
   return {
     sessions,
-    transport: {
-      name: "loopback",
-      async open(options) {
-        const inner = await loopback.open(options)
-        return {
-          transport: inner.transport,
-          rails: inner.rails,
-          address: inner.address,
-          register: (...region) => inner.register(...region),
-          deregister: (region) => inner.deregister(region),
-          reaches: (address) => inner.reaches(address),
-          connect: (...how) => inner.connect(...how),
-          [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
-          admit: (session, rights) => {
-            sessions.set(session.id, rights)
-            return inner.admit(session, rights)
-          },
-          dismiss: (sessionId) => {
-            sessions.delete(sessionId)
-            return inner.dismiss(sessionId)
-          },
-        }
+    transport: withEndpoints(loopback, (inner) => ({
+      admit: (session, rights) => {
+        sessions.set(session.id, rights)
+        return inner.admit(session, rights)
       },
-    },
+      dismiss: (sessionId) => {
+        sessions.delete(sessionId)
+        return inner.dismiss(sessionId)
+      },
+    })),
   }
 }
 

@@ -1,0 +1,146 @@
+/** P6. Nobody in without a key: no address, no key, no bytes; and a grant is for a direction, until it expires. */
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import { connect } from "node:net"
+import { test } from "node:test"
+import { fillRandom, lendBlocks, lendRandom, openPair, openSide, pullOf } from "../agent/agent.test.kit.ts"
+import { KvError } from "../errors/kv-error.ts"
+import { tcpControlNetwork } from "../os/control-net.ts"
+import { PlanBuilder } from "../plan/transfer-plan.ts"
+import { fingerprintBlocks } from "../verify/fingerprint.ts"
+import { encodeFrame } from "../wire/control-frame.ts"
+import { cuttable } from "./cuttable.test.kit.ts"
+import { transports } from "./transports.test.kit.ts"
+
+const soon = () => ({ deadline: performance.now() + 5000 })
+const isKv =
+  (...codes: string[]) =>
+  (error: unknown) => {
+    assert.ok(error instanceof KvError && codes.includes(error.code), String(error))
+    return true
+  }
+
+test("a stranger is told a nonce and a refusal: no address, no key, no card, whatever it says", async () => {
+  await using source = await openSide({ transports: [...transports] })
+  const { port } = await source.agent.listen("127.0.0.1", 0)
+  const hello = {
+    type: "hello",
+    versions: [2],
+    credential: "secret",
+    nonce: "ab".repeat(32),
+    ephemeral: randomBytes(32).toString("hex"),
+    agentId: "stranger",
+    bootId: "cd".repeat(16),
+  }
+  const guesses = [
+    [hello, { type: "proof", proof: { mac: "00".repeat(32) } }],
+    [hello, { type: "present", seal: "00".repeat(32), card: source.agent.card }],
+    [{ type: "ask-grant", call: 1, direction: "read" }],
+    [hello, { type: "ask-grant", call: 1, direction: "read" }],
+    [{ type: "claim", call: 1, lease: "ab".repeat(16) }],
+    [hello, hello],
+  ]
+  for (const messages of guesses) {
+    const socket = connect(port, "127.0.0.1")
+    let heard = ""
+    socket.on("data", (bytes: Buffer) => {
+      heard += bytes.toString("latin1")
+    })
+    socket.on("error", () => {})
+    for (const body of messages) socket.write(encodeFrame({ body }))
+    await new Promise((resolve) => socket.once("close", resolve))
+    for (const secret of [
+      "rkeys",
+      "regions",
+      "endpoints",
+      "socket",
+      "host",
+      "layout",
+      source.agent.card.bootId,
+    ]) {
+      assert.ok(!heard.includes(`"${secret}"`), `a stranger was told "${secret}": ${heard}`)
+    }
+    assert.ok(heard.length < 2000)
+  }
+  while (source.agent.connections.callers > 0) await new Promise((resolve) => setTimeout(resolve, 2))
+})
+
+for (const transport of transports) {
+  test(`${transport.name}: who knows the address and the keys, and has no session, moves nothing`, async () => {
+    await using pair = await openPair([transport])
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    const { address, regions } = peer.path.remote
+    const stranger = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
+    const forged = { id: peer.session.id, key: randomBytes(32) }
+    for (const session of [stranger, forged]) {
+      const how = { ...soon(), peerHost: "127.0.0.1", regions }
+      await assert.rejects(
+        pair.target.endpoints[0]!.connect(session, address, how),
+        isKv("KV_PEER_UNTRUSTED", "KV_PEER_LOST"),
+      )
+    }
+  })
+
+  test(`${transport.name}: a read grant cannot write: not by a push, and not with the keys in hand`, async () => {
+    await using pair = await openPair([transport])
+    const { blocks } = lendRandom(pair.source, 40)
+    const before = fingerprintBlocks({ ...pair.source.pool, blocks, tokens: 40 })
+    fillRandom(pair.target)
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    await assert.rejects(peer.askFor("write", soon()), isKv("KV_PEER_UNTRUSTED"))
+    const builder = new PlanBuilder(1)
+    builder.add(0, 0, peer.layers[0]!.region, 0, pair.source.pool.spans[0]!.byteLength, 0)
+    const move = { direction: "write", plan: builder.finish(), remote: peer.layers, ...soon() } as const
+    await assert.rejects(async () => peer.connection.move(move), isKv("KV_PEER_UNTRUSTED", "KV_PEER_LOST"))
+    assert.deepEqual(fingerprintBlocks({ ...pair.source.pool, blocks, tokens: 40 }), before)
+  })
+
+  test(`${transport.name}: after a grant has expired nothing moves any more, and what had moved stays as it was`, async () => {
+    const link = cuttable(tcpControlNetwork)
+    await using pair = await openPair([transport], {
+      source: { times: { grantMillis: 150 } },
+      target: { network: link.network },
+    })
+    const { lease, ends } = lendRandom(pair.source, 40)
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    const held = await pair.target.agent.claim(peer, lease, soon())
+    const into = pair.target.pool.allocator.allocate(3)
+    await using read = pair.target.agent.prepareRead({ lease: held, into, integrity: "none" })
+    assert.equal((await read.post().receipt).state, "delivered")
+    // So that it cannot be renewed.
+    link.cut()
+    while (ends.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.deepEqual(ends, ["peer lost"])
+    const before = fingerprintBlocks({ ...pair.target.pool, blocks: into, tokens: 40 })
+    fillRandom(pair.source)
+    const receipt = await read.post({ timeoutMillis: 2000 }).receipt
+    assert.equal(receipt.state, "failed")
+    assert.deepEqual(fingerprintBlocks({ ...pair.target.pool, blocks: into, tokens: 40 }), before)
+  })
+}
+
+test("a lease is for who claimed it: another authenticated peer gets neither blocks nor seals", async () => {
+  await using pair = await openPair([transports[0]!])
+  await using third = await openSide({ transports: [transports[0]!] })
+  const { lease } = lendRandom(pair.source, 40)
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  await peer.claim(lease, soon())
+  const other = await third.agent.connect(pair.address, 5000)
+  await assert.rejects(other.claim(lease, soon()), isKv("KV_LEASE_UNKNOWN"))
+  await assert.rejects(other.seals(lease, soon()), isKv("KV_LEASE_UNKNOWN"))
+  await assert.rejects(other.release(lease, soon()), isKv("KV_LEASE_UNKNOWN"))
+  const filled = { tokens: 40, level: "none", hashes: new BigUint64Array(0) } as const
+  await assert.rejects(other.landed(lease, filled, soon()), isKv("KV_LEASE_UNKNOWN"))
+  await peer.release(lease, soon())
+})
+
+test("an offer of reads only registers its regions for reading only, and the others are refused in words", async () => {
+  await using pair = await openPair([transports[0]!])
+  const { lease } = lendBlocks(pair.source, 40, { access: "write" })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const from = pair.target.pool.allocator.allocate(3)
+  const receipt = await pair.target.agent.push(peer, { lease, from, tokens: 40 }).receipt
+  assert.match(receipt.error?.why ?? "", /grants no write to anybody/)
+  const read = await pair.target.agent.pull(peer, pullOf(lease, 40, pair.target)).receipt
+  assert.equal(read.error?.code, "KV_LEASE_UNKNOWN", "and what is lent for writing is not read")
+})
