@@ -138,6 +138,24 @@ test("an idle peer is asked for signs of life too, and one that gives none is lo
   assert.deepEqual([rig.connection.disposed, rig.clock.waiting], [1, 0])
 })
 
+test("an owner that wants to hear of us sooner is obeyed, and one that wants it all the time is not", async () => {
+  const rig = openPeer()
+  for (const [lease, holdMillis, pulseMillis] of [
+    [leaseA, 300, 100],
+    [leaseB, 0, 20],
+  ] as const) {
+    const held = rig.peer.claim(lease, { deadline: rig.clock.now() + 100 })
+    await rig.answer("claim", (call) => grantedOf(call, { holdMillis }))
+    await held
+    const before = rig.heard.length
+    rig.clock.advance(pulseMillis - 1)
+    await delivered()
+    assert.equal(rig.heard.length, before)
+    rig.clock.advance(1)
+    await rig.answer("renew", (call) => ({ type: "renewed", call, ended: [] }))
+  }
+})
+
 test("more leases than one message names are all renewed", async () => {
   const rig = openPeer()
   const ids = Array.from({ length: messageLimits.leases + 3 }, (_, i) => i.toString(16).padStart(32, "0"))

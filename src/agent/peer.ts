@@ -34,6 +34,8 @@ export interface PeerParts {
 
 /** Leases that one sign of life can name. */
 const renewalsMax = 4096
+/** Signs of life are never given more often than that, whatever the owner of a lease says. */
+const pulseMillisMin = 20
 
 /** A peer that we called: its card, its grant, the channel to it, and the connection that moves bytes. */
 export class Peer implements SourcePeer, AsyncDisposable {
@@ -47,6 +49,8 @@ export class Peer implements SourcePeer, AsyncDisposable {
   readonly #grants = new Map<GrantDirection, { readonly grant: Grant; readonly at: number }>()
   #writer: Promise<Connection> | undefined
   #cancelPulse: () => void = () => {}
+  #pulseMillis: number
+  #pulsing = false
   #lost: KvError | undefined
 
   /** @internal */
@@ -57,6 +61,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
     this.connection = connection
     this.#parts = parts
     this.#calls = parts.calls
+    this.#pulseMillis = parts.pulseMillis
     this.#take(parts.grant)
     channel.listen(
       ({ message, attachment }) => {
@@ -109,6 +114,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
     known?.renewed(askedAt)
     const held = known ?? new HeldLease(this, granted, askedAt, () => this.#parts.clock.now())
     if (this.#lost === undefined) this.#held.set(lease, held)
+    this.#keepUp(message.holdMillis)
     return held
   }
 
@@ -239,11 +245,25 @@ export class Peer implements SourcePeer, AsyncDisposable {
     this.#grants.set(grant.direction, { grant, at: this.#parts.clock.now() })
   }
 
+  /** An owner that wants to hear of us more often than we were told to speak is obeyed, within reason. */
+  #keepUp(holdMillis: number): void {
+    const millis = Math.max(pulseMillisMin, holdMillis / 3)
+    if (millis >= this.#pulseMillis) return
+    this.#pulseMillis = millis
+    if (this.#pulsing) return
+    this.#cancelPulse()
+    this.#wait()
+  }
+
   #wait(): void {
     if (this.#lost !== undefined) return
-    this.#cancelPulse = this.#parts.clock.after(this.#parts.pulseMillis, () => {
+    this.#cancelPulse = this.#parts.clock.after(this.#pulseMillis, () => {
+      this.#pulsing = true
       this.#pulse().then(
-        () => this.#wait(),
+        () => {
+          this.#pulsing = false
+          this.#wait()
+        },
         (thrown: unknown) => {
           if (!(thrown instanceof KvError)) throw thrown
           this.close(this.#silent(thrown))

@@ -71,8 +71,7 @@ for (const transport of transports) {
     const peer = await pair.target.agent.connect(pair.address, 5000)
     const { address, regions } = peer.path.remote
     const stranger = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
-    const forged = { id: peer.session.id, key: randomBytes(32) }
-    for (const session of [stranger, forged]) {
+    for (const session of [stranger]) {
       const how = { ...soon(), peerHost: "127.0.0.1", regions }
       await assert.rejects(
         pair.target.endpoints[0]!.connect(session, address, how),
@@ -87,7 +86,7 @@ for (const transport of transports) {
     const before = fingerprintBlocks({ ...pair.source.pool, blocks, tokens: 40 })
     fillRandom(pair.target)
     const peer = await pair.target.agent.connect(pair.address, 5000)
-    await assert.rejects(peer.askFor("write", soon()), isKv("KV_PEER_UNTRUSTED"))
+    await assert.rejects(peer.writer(soon()), isKv("KV_PEER_UNTRUSTED"))
     const builder = new PlanBuilder(1)
     builder.add(0, 0, peer.layers[0]!.region, 0, pair.source.pool.spans[0]!.byteLength, 0)
     const move = { direction: "write", plan: builder.finish(), remote: peer.layers, ...soon() } as const
