@@ -1,0 +1,139 @@
+/** P1. Delivered means proven: what each level catches, and what it cannot. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { fillRandom, lendRandom, openPair, pullOf } from "../agent/agent.test.kit.ts"
+import type { IntegrityLevel, TransferReceipt } from "../receipt/receipt.ts"
+import type { TransportFault } from "../transport/fault/fault-plan.ts"
+import { withFaults } from "../transport/fault/with-faults.ts"
+import { type Fault, faults, plantFault } from "../verify/faults.ts"
+import { fingerprintBlocks } from "../verify/fingerprint.ts"
+import { transports } from "./transports.test.kit.ts"
+
+const tokens = 90
+
+/** One pull of `tokens` tokens over a transport whose first payload has a fault; and whether the bytes were right. */
+async function pullOnce(
+  transport: (typeof transports)[number],
+  integrity: IntegrityLevel,
+  fault?: TransportFault,
+): Promise<{ receipt: TransferReceipt; right: boolean }> {
+  let payloads = 0
+  const faulty = withFaults(transport, ({ bytes }) => (bytes > 1000 && payloads++ === 0 ? fault : undefined))
+  await using pair = await openPair([faulty])
+  // What was there before is another request's.
+  fillRandom(pair.target)
+  const { lease, blocks } = lendRandom(pair.source, tokens)
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const options = pullOf(lease, tokens, pair.target, { integrity })
+  const receipt = await pair.target.agent.pull(peer, options).receipt
+  const hashes = (side: typeof pair.source, of: Uint32Array): string =>
+    fingerprintBlocks({ ...side.pool, blocks: of, tokens }).join()
+  const right = hashes(pair.source, blocks) === hashes(pair.target, options.into)
+  // A late write must find its memory.
+  await new Promise((resolve) => setTimeout(resolve, fault === undefined ? 0 : 30))
+  return { receipt, right }
+}
+
+const verdicts = { none: "unchecked", epoch: "current", sampled: "identical", full: "identical" } as const
+
+for (const transport of transports) {
+  for (const level of ["none", "epoch", "sampled", "full"] as const) {
+    test(`${transport.name}: a sound pull at level ${level} is delivered with the verdict "${verdicts[level]}"`, async () => {
+      const { receipt, right } = await pullOnce(transport, level)
+      assert.deepEqual([receipt.state, right], ["delivered", true], JSON.stringify(receipt.error))
+      assert.equal(receipt.integrity.verdict, verdicts[level])
+      const all = 3 * 6
+      const checked = { none: 0, epoch: 0, sampled: 3, full: all }[level]
+      assert.deepEqual(
+        [receipt.integrity.checked, receipt.integrity.epochs],
+        [checked, level === "none" ? 0 : 6],
+      )
+    })
+  }
+
+  test(`${transport.name}: full catches one flipped bit, wherever it is`, async () => {
+    const bytes = tokens * 3 * 2 * 2 * 8 * 4
+    for (const byte of [0, 1, 4095, Math.floor(bytes / 2), bytes - 1]) {
+      const { receipt, right } = await pullOnce(transport, "full", { kind: "corrupt", byte, bit: byte % 8 })
+      assert.deepEqual([receipt.state, right], ["failed", false])
+      assert.deepEqual([receipt.error?.code, receipt.integrity.verdict], ["KV_BYTES_DIFFER", "different"])
+    }
+  })
+
+  test(`${transport.name}: full catches a completion that comes before the data`, async () => {
+    const { receipt } = await pullOnce(transport, "full", { kind: "early", landsAfterMillis: 20 })
+    assert.deepEqual([receipt.state, receipt.error?.code], ["failed", "KV_BYTES_DIFFER"])
+  })
+
+  test(`${transport.name}: none and epoch cannot see a flipped bit: "delivered" then speaks of the lease only, and the receipt says so`, async () => {
+    for (const level of ["none", "epoch"] as const) {
+      const { receipt, right } = await pullOnce(transport, level, { kind: "corrupt", byte: 7, bit: 1 })
+      assert.deepEqual([receipt.state, right], ["delivered", false])
+      assert.deepEqual([receipt.integrity.checked, receipt.integrity.verdict], [0, verdicts[level]])
+    }
+  })
+
+  test(`${transport.name}: a fabric that reorders or delays changes nothing`, async () => {
+    for (const fault of [{ kind: "reorder" }, { kind: "delay", millis: 5 }] as const) {
+      const { receipt, right } = await pullOnce(transport, "full", fault)
+      assert.deepEqual([receipt.state, right], ["delivered", true])
+    }
+  })
+}
+
+test("sampled catches a damage as often as it draws the damaged unit, and says how many it compared", async () => {
+  let [caught, missed] = [0, 0]
+  await using pair = await openPair([transports[0]!])
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  for (let round = 0; round < 60; round++) {
+    const { lease } = lendRandom(pair.source, tokens)
+    const options = pullOf(lease, tokens, pair.target, {
+      integrity: "sampled",
+      onLanded: (sequence) => void plantFault(sequence, { fault: "float-off", layer: 1, block: 2 }),
+    })
+    const receipt = await pair.target.agent.pull(peer, options).receipt
+    pair.target.pool.allocator.release(options.into)
+    assert.equal(receipt.integrity.checked, 3)
+    if (receipt.state === "delivered") missed += 1
+    else {
+      caught += 1
+      assert.deepEqual(receipt.integrity.firstDifference, { layer: 1, block: 2 })
+    }
+  }
+  // One unit of six is drawn in its layer: 10 of 60 are expected, none or all has a chance below 1 in 50,000.
+  assert.ok(caught > 0 && missed > 0, `${caught} caught, ${missed} missed`)
+})
+
+for (const fault of Object.keys(faults) as Fault[]) {
+  test(`full catches ${fault}: ${faults[fault]}`, async () => {
+    await using pair = await openPair([transports[0]!])
+    const { lease } = lendRandom(pair.source, tokens)
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    fillRandom(pair.target)
+    const receipt = await pair.target.agent.pull(
+      peer,
+      pullOf(lease, tokens, pair.target, {
+        onLanded: (sequence) => assert.ok(plantFault(sequence, { fault }, 31).possible),
+      }),
+    ).receipt
+    assert.deepEqual([receipt.state, receipt.error?.code], ["failed", "KV_BYTES_DIFFER"])
+  })
+}
+
+test("no level catches what happens after the end: a late duplicate lands in blocks that were delivered right", async () => {
+  const { receipt, right } = await pullOnce(transports[0]!, "full", { kind: "duplicate", afterMillis: 10 })
+  assert.deepEqual([receipt.state, right], ["delivered", true])
+})
+
+test("a floor holds for every transfer, whatever it asks for", async () => {
+  await using pair = await openPair([transports[0]!], { target: { integrityFloor: "sampled" } })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  for (const [asked, used] of [
+    ["none", "sampled"],
+    ["full", "full"],
+  ] as const) {
+    const { lease } = lendRandom(pair.source, 40)
+    const pull = pullOf(lease, 40, pair.target, { integrity: asked })
+    assert.equal((await pair.target.agent.pull(peer, pull).receipt).integrity.level, used)
+  }
+})
