@@ -42,10 +42,15 @@ async function meetThrough(
   const passed: Message[] = []
   const relay = (from: PipeEnd, to: PipeEnd): void => {
     const reader = new FrameReader()
+    let sealed = false
     from.onBytes((bytes) => {
-      for (const { body } of reader.push(bytes)) {
-        const changed = meddle(structuredClone(body) as Message)
-        passed.push(body as Message)
+      if (sealed) return to.send(bytes)
+      reader.push(bytes)
+      for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+        const message = frame.body as Message
+        const changed = meddle(structuredClone(message))
+        passed.push(message)
+        sealed = message.type === "welcome" || message.type === "present"
         if (changed === undefined) to.close()
         else to.send(encodeFrame({ body: changed }))
       }

@@ -85,9 +85,10 @@ export async function greetAsCaller(channel: MessageChannel, options: GreetOptio
   turns.step("welcome")
   const shown = options.mirror?.(welcome.card) ?? card
   turns.check("misfit", () => checkCard(shown, welcome.card))
-  const { session, sealOf } = openSession(shared, credentials.secret, words)
+  const { session, frameKeys, sealOf } = openSession(shared, credentials.secret, words)
   channel.send({ type: "present", seal: sealOf(shown), card: shown })
-  turns.finish("fit")
+  channel.seal(frameKeys.caller)
+  turns.finish("fit", frameKeys.listener)
   return { card: welcome.card, session, peer }
 }
 
@@ -131,16 +132,17 @@ export async function greetAsListener(
     throw turns.fail("distrust", badProof(channel.peer, credentials))
   turns.step("proof")
   const words = listenerWords(transcript, proof, card)
-  const { session, seals } = openSession(shared, credentials.secret, words)
+  const { session, frameKeys, seals } = openSession(shared, credentials.secret, words)
   await turns.during("misfit", () => options.admit(session, peer))
   turns.step("admit")
   channel.send({ type: "welcome", proof: prove(credentials, "listener", words), card })
+  channel.seal(frameKeys.listener)
 
   const present = await turns.expect("present")
   if (!seals(present.seal, present.card)) throw turns.fail("distrust", badProof(channel.peer, credentials))
   turns.check("break", () => checkSameAgent(channel.peer, hello, present.card))
   turns.check("misfit", () => checkCard(card, present.card))
-  turns.finish("present")
+  turns.finish("present", frameKeys.caller)
   return { card: present.card, session, peer }
 }
 

@@ -4,6 +4,7 @@ import { type Card, readCard } from "../wire/card.ts"
 import { type CredentialKind, handshakeVersion, type Proof } from "../wire/handshake-messages.ts"
 import type { Credentials } from "./credentials.ts"
 import { verifySignature } from "./key-pairs.ts"
+import { frameKeyBytes } from "./sealed-frames.ts"
 
 /** Which side proves: the two proofs differ, so neither can be sent back as the other. */
 export type Side = "caller" | "listener"
@@ -80,9 +81,11 @@ export function provenBy(proof: Proof, expected: Expectation, side: Side, words:
   return verifySignature(publicKey, signedBytes(side, words), Buffer.from(proof.signature!, "hex"))
 }
 
-/** What a handshake opened: the session, and the seal over the caller's card. Neither key ever crosses the wire. */
+/** What a handshake opened: the session, keys for what is said from now on, and the seal over the caller's card. */
 export interface Opened {
   readonly session: Session
+  /** What each side seals its own messages with, once the handshake is over. Never sent, as no key here is. */
+  readonly frameKeys: Readonly<Record<Side, Uint8Array>>
   /** Binds a card of the caller to the session. Hexadecimal. */
   sealOf(card: Card): string
   /** Compares a received seal in constant time. */
@@ -94,11 +97,17 @@ export function openSession(shared: Uint8Array, secret: Uint8Array | undefined, 
   // The shared secret has 32 bytes always, so nothing can move between the two.
   const input = Buffer.concat([shared, secret ?? new Uint8Array(0)])
   const salt = createHash("sha256").update(words).digest()
-  const material = new Uint8Array(hkdfSync("sha256", input, salt, "kvferry session 2", 80))
-  const sealKey = material.slice(48)
+  const material = new Uint8Array(
+    hkdfSync("sha256", input, salt, "kvferry session 2", 80 + 2 * frameKeyBytes),
+  )
+  const sealKey = material.slice(48, 80)
   const sealOf = (card: Card): Buffer => macOf(sealKey, "caller card", cardDigest(card))
   return {
     session: { id: Buffer.from(material.subarray(0, 16)).toString("hex"), key: material.slice(16, 48) },
+    frameKeys: {
+      caller: material.slice(80, 80 + frameKeyBytes),
+      listener: material.slice(80 + frameKeyBytes),
+    },
     sealOf: (card) => sealOf(card).toString("hex"),
     seals: (seal, card) => sameDigits(seal, sealOf(card)),
   }

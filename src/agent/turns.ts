@@ -83,11 +83,14 @@ export class Turns {
     if (this.#ended !== undefined) throw this.#arrive(this.#ended)
   }
 
-  /** The last step: from now on the channel is its next owner's. */
-  finish(event: HandshakeEvent): void {
+  /**
+   * The last step: from now on the channel is its next owner's.
+   * @param key what the peer seals its messages with.
+   */
+  finish(event: HandshakeEvent, key: Uint8Array): void {
     this.step(event)
     this.#cancelTimer()
-    this.#channel.handOver(this.#early)
+    this.#channel.handOver(key)
   }
 
   /** Ends the handshake; the peer is told why, but for what only concerns our own trust. */

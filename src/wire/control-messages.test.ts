@@ -2,15 +2,14 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import fc from "fast-check"
 import { KvError } from "../errors/kv-error.ts"
-import { encodeFrame, FrameReader } from "./control-frame.ts"
+import { encodeFrame } from "./control-frame.ts"
 import { type ControlMessage, messageLimits, readControlMessage } from "./control-messages.ts"
+import { framesOf, noSealer, openReader } from "./frames.test.kit.ts"
 import { anyMessage, requiredPaths, withField } from "./messages.test.kit.ts"
 
 /** A message as the other side gets it. */
 function overTheWire(value: unknown): ControlMessage {
-  const reader = new FrameReader()
-  reader.open()
-  const [frame] = reader.push(encodeFrame({ body: value }))
+  const [frame] = framesOf(openReader(), encodeFrame({ body: value }, noSealer))
   return readControlMessage(frame!.body)
 }
 
