@@ -110,7 +110,9 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
   const heard: ControlMessage[] = []
   const attachments: Uint8Array[] = []
   const actor = new MessageChannel(other)
-  actor.handOver([])
+  const keys = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)] as const
+  actor.seal(keys[0])
+  actor.handOver(keys[1])
   actor.listen(
     ({ message, attachment }) => {
       heard.push(message)
@@ -124,7 +126,8 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
   const remote = { ...endpointOf, regions: [...endpointOf.regions, stampsRegion] }
   const path = { endpoint, remote, why: "imaginary: for a test", passedOver: [] }
   const channel = new MessageChannel(end)
-  channel.handOver([])
+  channel.seal(keys[1])
+  channel.handOver(keys[0])
   const losses: number[] = []
   const peer = new Peer({
     card,

@@ -172,8 +172,10 @@ function readBody(text: Uint8Array): unknown {
 }
 
 /** Bytes of their own that start where 64-bit numbers may be read from. Not slice(): that of a Buffer is a view. */
-const aligned = (bytes: Uint8Array): Uint8Array =>
-  bytes.byteOffset === 0 && bytes.buffer.byteLength === bytes.byteLength ? bytes : new Uint8Array(bytes)
+const aligned = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array => {
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength)
+  return byteOffset === 0 && buffer.byteLength === byteLength ? bytes : new Uint8Array(bytes)
+}
 
 function checkLength(part: "body" | "attachment", length: number, max: number): number {
   if (length <= max) return length

@@ -41,13 +41,17 @@ export class Speaker {
     return this.heard.findLast((message) => message.type === type) as ControlMessageOf<T>
   }
 
-  /** What cannot be read is nothing to a stranger. */
+  /** What cannot be read is nothing to a stranger; so is what is sealed, behind the end of a handshake. */
   #read(bytes: Uint8Array): ControlMessage[] {
+    const read: ControlMessage[] = []
+    this.#reader.push(bytes)
     try {
-      return [...this.#reader.push(bytes)].map(({ body }) => readControlMessage(body))
+      for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
+        read.push(readControlMessage(frame.body))
+      }
     } catch (thrown) {
-      if (thrown instanceof KvError) return []
-      throw thrown
+      if (!(thrown instanceof KvError)) throw thrown
     }
+    return read
   }
 }
