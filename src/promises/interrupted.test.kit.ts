@@ -15,7 +15,8 @@ export function interrupted(transport: Transport, interruption: Interruption): T
 }
 
 function interruptedConnection(inner: Connection, interruption: Interruption): Connection {
-  const move: Connection["move"] = async ({ deadline, signal, ...request }) => {
+  // Hashes are left to the caller: a half of a plan does not hold every unit whole.
+  const move: Connection["move"] = async ({ deadline, signal, hashes: _, ...request }) => {
     const stop = interruption(request)
     const how = signal === undefined ? { deadline } : { deadline, signal }
     if (stop === undefined) return inner.move({ ...request, ...how })
