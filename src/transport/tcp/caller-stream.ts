@@ -83,6 +83,10 @@ export class CallerStream extends Stream {
     return super.wants | interest.read
   }
 
+  protected get inPayload(): boolean {
+    return this.#phase === "payload"
+  }
+
   get deadlineMillis(): number {
     return this.#up ? this.#soonest : this.#connectDeadline
   }

@@ -63,6 +63,10 @@ export class ListenerStream extends Stream {
     this.push()
   }
 
+  protected get inPayload(): boolean {
+    return this.#phase === "payload"
+  }
+
   get deadlineMillis(): number {
     return this.session === undefined ? this.#deadlineMillis : Number.POSITIVE_INFINITY
   }

@@ -3,8 +3,8 @@ import { interest } from "../../os/poller.ts"
 import type { MoverHost } from "./mover-host.ts"
 import { Segments } from "./segments.ts"
 
-/** How often one stream is read before the others of its thread have their turn. */
-const roundsMax = 64
+/** How often one stream is read or written before the others of its thread have their turn. */
+const roundsMax = 16
 
 /** One socket of a mover, driven by readiness. Subclasses say what the bytes mean. */
 export abstract class Stream {
@@ -34,6 +34,9 @@ export abstract class Stream {
   get wants(): number {
     return (this.incoming.bytes > 0 ? interest.read : 0) | (this.outgoing.bytes > 0 ? interest.write : 0)
   }
+
+  /** True while payload is being received. */
+  protected abstract get inPayload(): boolean
 
   /** When `expired` wants to be called, in shared milliseconds. */
   abstract get deadlineMillis(): number
@@ -76,9 +79,8 @@ export abstract class Stream {
 
   /** Sends what the socket takes now. */
   protected push(): void {
-    while (this.outgoing.bytes > 0 && !this.#closed) {
+    for (let round = 0; round < roundsMax && this.outgoing.bytes > 0 && !this.#closed; round++) {
       this.outgoing.fill(this.host.io)
-      const offered = this.host.io.bytes
       const sent = this.host.io.send(this.fd)
       if (sent < 0) {
         if (!wouldBlock(sent)) this.close(`sending failed with errno ${-sent}`)
@@ -89,8 +91,6 @@ export abstract class Stream {
         this.sent()
         return
       }
-      // The socket is full; let the other streams of this thread have their turn.
-      if (sent < offered) return
     }
   }
 
@@ -108,8 +108,8 @@ export abstract class Stream {
       this.incoming.advance(received)
       this.arrived()
       if (this.incoming.bytes === 0) this.received()
-      // The socket is empty; small frames that follow are usually there already, and one more try saves a wait.
-      if (received < offered) return
+      // The socket was empty. In the middle of a payload more has come by now; a frame may be long in coming.
+      if (received < offered && !this.inPayload) return
     }
   }
 }
