@@ -137,6 +137,11 @@ export class Peer implements SourcePeer, AsyncDisposable {
     await this.#calls.ask((call) => ({ type: "release", call, lease, ...note }), "released", options)
   }
 
+  /** Gives no more signs of life for a lease: it ends by itself, at its owner. */
+  abandon(lease: string): void {
+    this.#held.delete(lease)
+  }
+
   /**
    * Takes a write lease for one transfer; returns what ends that.
    * @throws KvError KV_USAGE while another transfer of this side fills the same blocks.

@@ -79,7 +79,13 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
  */
 async function giveBack(cache: LocalCache, peer: Peer, lease: string, stopped: boolean): Promise<void> {
   const deadline = cache.clock.now() + releaseMillis
-  if (stopped) await followBehind(cache, peer, deadline)
+  try {
+    if (stopped) await followBehind(cache, peer, deadline)
+  } catch (thrown) {
+    // Nor is it kept alive by us: its owner fences us off when it has run out.
+    peer.abandon(lease)
+    throw thrown
+  }
   await peer.release(lease, { deadline })
 }
 
