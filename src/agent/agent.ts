@@ -77,7 +77,7 @@ export interface OnStep {
 export interface AgentTimes extends LeaseTimes {
   /** For a whole handshake. */
   readonly handshakeMillis: number
-  /** Life of a grant; it is renewed while both sides live. */
+  /** Life of a grant; it is renewed at half of it, while both sides live. What is withdrawn counts for at most that long. */
   readonly grantMillis: number
 }
 
@@ -86,7 +86,7 @@ export const agentTimesDefault: AgentTimes = {
   holdMillis: 10_000,
   holdMillisMax: 3_600_000,
   handshakeMillis: 10_000,
-  grantMillis: 3_600_000,
+  grantMillis: 300_000,
 }
 
 /** What is lent. */
@@ -130,6 +130,7 @@ export class Agent implements AsyncDisposable {
       model: options.model,
       layout: options.layout,
       transports: endpoints.map(({ address }) => address.transport),
+      epochs: { region: options.spans.length },
     }
     const stamps = stampsOf(options.epochs, options.layout.blocks)
     this.#leases = new LeaseBook({

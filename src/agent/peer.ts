@@ -1,6 +1,5 @@
 import { KvError } from "../errors/kv-error.ts"
 import { blocksFor } from "../kv/kv-layout.ts"
-import { epochBytes } from "../memory/kv-pool.ts"
 import type { IntegrityLevel } from "../receipt/receipt.ts"
 import type { Connection, RegionDescriptor } from "../transport/transport.ts"
 import type { Card } from "../wire/card.ts"
@@ -9,6 +8,7 @@ import type { Grant, GrantDirection } from "../wire/grant.ts"
 import type { CallOptions, Calls } from "./calls.ts"
 import type { MessageChannel } from "./channel.ts"
 import { checkLease, checkNote } from "./check-call.ts"
+import { checkGrant } from "./check-grant.ts"
 import type { ChosenPath } from "./choose-path.ts"
 import type { Clock } from "./control-network.ts"
 import { type GrantedLease, HeldLease } from "./held-lease.ts"
@@ -62,7 +62,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
     this.#parts = parts
     this.#calls = parts.calls
     this.#pulseMillis = parts.pulseMillis
-    this.#take(parts.grant)
+    this.#take("read", parts.grant)
     channel.listen(
       ({ message, attachment }) => {
         const fatal = this.#calls.take(message, attachment)
@@ -81,16 +81,15 @@ export class Peer implements SourcePeer, AsyncDisposable {
 
   /** The peer's regions of the layers, in their order. */
   get layers(): readonly RegionDescriptor[] {
-    return this.path.remote.regions.slice(0, this.card.layout.shape.layers)
+    return this.path.remote.regions.filter(({ region }) => region !== this.card.epochs?.region)
   }
 
-  /** The peer's region of stamps. @throws KvError KV_PEER_REFUSED when it has none, or one that is too small. */
+  /** The peer's region of stamps. @throws KvError KV_PEER_REFUSED when it has none. */
   get epochs(): RegionDescriptor {
-    const region = this.path.remote.regions[this.card.layout.shape.layers]
-    const wanted = this.card.layout.blocks * epochBytes
-    if (region !== undefined && region.length >= wanted) return region
+    const region = this.path.remote.regions.find(({ region }) => region === this.card.epochs?.region)
+    if (region !== undefined) return region
     throw new KvError("KV_PEER_REFUSED", {
-      what: `${this.card.agentId} offers ${region?.length ?? 0} bytes of stamps for ${this.card.layout.blocks} blocks`,
+      what: `${this.card.agentId} offers no stamps of its blocks`,
       next: 'use integrity "none", or mend the peer',
     })
   }
@@ -222,7 +221,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
       "grant",
       options,
     )
-    this.#take(message.grant)
+    this.#take("write", message.grant)
     const connection = await this.#parts.reconnect(options.deadline)
     if (this.#lost !== undefined) {
       await connection[Symbol.asyncDispose]()
@@ -240,14 +239,9 @@ export class Peer implements SourcePeer, AsyncDisposable {
     })
   }
 
-  #take(grant: Grant): void {
-    if (grant.bootId !== this.card.bootId) {
-      throw new KvError("KV_PEER_REFUSED", {
-        what: `${this.card.agentId} sent a grant of another boot`,
-        next: "connect again: it may have restarted",
-      })
-    }
-    this.#grants.set(grant.direction, { grant, at: this.#parts.clock.now() })
+  #take(direction: GrantDirection, grant: Grant): void {
+    checkGrant(this.card, direction, grant)
+    this.#grants.set(direction, { grant, at: this.#parts.clock.now() })
   }
 
   /** An owner that wants to hear of us more often than we were told to speak is obeyed, within reason. */
@@ -299,7 +293,7 @@ export class Peer implements SourcePeer, AsyncDisposable {
       const answer = await this.#calls.ask((call) => ({ type: "ask-grant", call, direction }), "grant", {
         deadline: clock.now() + silenceMillis,
       })
-      this.#take(answer.message.grant)
+      this.#take(direction, answer.message.grant)
     }
   }
 

@@ -4,6 +4,7 @@ import type { Card } from "../wire/card.ts"
 import { protocolSilence } from "./callers.ts"
 import { Calls } from "./calls.ts"
 import { MessageChannel } from "./channel.ts"
+import { checkGrant } from "./check-grant.ts"
 import { type ChosenPath, choosePath } from "./choose-path.ts"
 import type { Clock, ControlNetwork } from "./control-network.ts"
 import type { Credentials } from "./credentials.ts"
@@ -125,9 +126,7 @@ export class Peers implements AsyncDisposable {
         { deadline },
       )
       const { grant } = message
-      if (grant.bootId !== greeted.card.bootId) {
-        throw new KvError("KV_PEER_REFUSED", { what: `${address} sent a grant of another boot` })
-      }
+      checkGrant(greeted.card, "read", grant)
       const offered = { agentId: greeted.card.agentId, endpoints: grant.endpoints }
       const { path, connection } = await this.#reach(offered, greeted.session, channel.peerHost, deadline)
       const holdMillis = times.holdMillis

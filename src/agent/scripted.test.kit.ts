@@ -120,7 +120,7 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
     },
     () => {},
   )
-  const card = cardOf("theirs", { layoutChanges: { heads } })
+  const card = cardOf("theirs", { layoutChanges: { heads }, epochs: { region: stampsRegion.region } })
   const connection = new ScriptedConnection()
   const endpoint = { transport: "imaginary", rails: 1 } as unknown as Endpoint
   const remote = { ...endpointOf, regions: [...endpointOf.regions, stampsRegion] }
@@ -131,7 +131,12 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
   const losses: number[] = []
   const peer = new Peer({
     card,
-    grant: grantOf({ expiresMillis, bootId: card.bootId }),
+    grant: grantOf({
+      expiresMillis,
+      bootId: card.bootId,
+      regions: [0, 1, stampsRegion.region],
+      endpoints: [remote],
+    }),
     channel,
     calls: new Calls(channel, clock, card.agentId),
     path,
