@@ -115,10 +115,8 @@ export class ShmMove implements PreparedMove {
       }))
       checkMove({ ...request, remote }, local.spans)
     }
-    const copy = copyOfMove(request, local.spans, (region) => {
-      const mapping = mappings.get(region)!
-      return mapping.addressOf(0, mapping.byteLength)
-    })
+    // As spans, not as addresses: the crew copies short runs through views of them.
+    const copy = copyOfMove(request, local.spans, (region) => mappings.get(region)!)
     this.#removals = local.removals
     this.#inOrder = copy.inOrder
     if (copy.runs.count > 0) this.#job = crew.prepareCopy(copy.runs)
