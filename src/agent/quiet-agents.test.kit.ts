@@ -28,6 +28,8 @@ export interface Quiet extends AsyncDisposable {
   readonly clock: FakeClock
   readonly network: MemoryNetwork
   readonly sessions: ReadonlyMap<string, Rights>
+  /** Loopback whose sessions are counted. */
+  readonly transport: Transport
   readonly source: Side
   readonly target: Side
   readonly address: string
@@ -55,6 +57,7 @@ export async function openQuiet(
     clock,
     network,
     sessions,
+    transport,
     source,
     target,
     address: "memory:1",

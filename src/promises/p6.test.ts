@@ -9,6 +9,7 @@ import { tcpControlNetwork } from "../os/control-net.ts"
 import { PlanBuilder } from "../plan/transfer-plan.ts"
 import { fingerprintBlocks } from "../verify/fingerprint.ts"
 import { encodeFrame } from "../wire/control-frame.ts"
+import { withEndpoints } from "./changed-endpoint.test.kit.ts"
 import { cuttable } from "./cuttable.test.kit.ts"
 import { transports } from "./transports.test.kit.ts"
 
@@ -67,11 +68,19 @@ test("a stranger is told a nonce and a refusal: no address, no key, no card, wha
 
 for (const transport of transports) {
   test(`${transport.name}: who knows the address and the keys, and has no session, moves nothing`, async () => {
-    await using pair = await openPair([transport])
+    let id = ""
+    const seen = withEndpoints(transport, (inner) => ({
+      connect(session, ...how) {
+        id = session.id
+        return inner.connect(session, ...how)
+      },
+    }))
+    await using pair = await openPair([transport], { target: { transports: [seen] } })
     const peer = await pair.target.agent.connect(pair.address, 5000)
     const { address, regions } = peer.path.remote
     const stranger = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
-    for (const session of [stranger]) {
+    const forged = { id, key: randomBytes(32) }
+    for (const session of [stranger, forged]) {
       const how = { ...soon(), peerHost: "127.0.0.1", regions }
       await assert.rejects(
         pair.target.endpoints[0]!.connect(session, address, how),

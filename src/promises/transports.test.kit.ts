@@ -16,3 +16,6 @@ export const transports: readonly Transport[] = [loopback, tcp, shm]
 
 /** Between processes, by the name under which `process.test.kit.ts` opens them. */
 export const betweenProcesses: readonly Transport[] = [tcp, shm]
+
+/** Set by whoever wants every case, whatever it takes: `KVFERRY_LONG=1 npm test -- promises`. */
+export const long = process.env["KVFERRY_LONG"] === "1"
