@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os"
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { KvError } from "../errors/kv-error.ts"
+import { startThread } from "../os/worker-thread.ts"
 import { allUnits, fingerprintUnits, type StoredSequence } from "../verify/fingerprint.ts"
 import type { CopyJob, CopyRuns, Crew } from "./crew.ts"
 import { HashBlock, hashBlockBytes, unitBytes, writeHashBlock } from "./hash-block.ts"
@@ -112,7 +113,7 @@ class ThreadCrew implements Crew {
   }
 
   #start(start: CrewThreadStart): Promise<void> {
-    const worker = new Worker(new URL("./crew-thread.js", import.meta.url), { workerData: start })
+    const worker = startThread(new URL("./crew-thread.js", import.meta.url), start)
     this.#workers.push(worker)
     this.#exits.push(new Promise((resolve) => worker.once("exit", () => resolve())))
     return new Promise((resolve, reject) => {

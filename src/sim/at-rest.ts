@@ -20,7 +20,8 @@ export async function comeToRest(
   { world, nodes, most: actionsMost }: Setting,
   done: () => boolean,
 ): Promise<number> {
-  const rest = (): boolean => done() && nodes.every(({ life }) => life !== undefined && left(life) === undefined)
+  const rest = (): boolean =>
+    done() && nodes.every(({ life }) => life !== undefined && left(life) === undefined)
   const actions = await world.timeline.run(world.now + most.rest, actionsMost, rest)
   for (const node of nodes) checkAtRest(world, node)
   if (!done()) world.broken("P7", "world", "requests are still open, though nothing goes wrong")

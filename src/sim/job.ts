@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads"
-import { Coverage } from "./coverage.ts"
 import type { JobResult, JobSettings, SeedRange } from "./campaign.ts"
+import { Coverage } from "./coverage.ts"
 import { playSchedule } from "./schedule.ts"
 
 /** Plays ranges of seeds in a thread of its own, as they are dealt to it. */

@@ -61,7 +61,10 @@ async function run(first: number, count: number, jobs: number, settings: JobSett
   const began = performance.now()
   const totals = await runCampaign({ first, count }, jobs, settings, ({ schedules, failures }) => {
     const perMinute = Math.round((schedules / (performance.now() - began)) * 60_000)
-    progress.update(`${schedules} of ${count}, ${failures.length} failed, ${perMinute} a minute`, schedules / count)
+    progress.update(
+      `${schedules} of ${count}, ${failures.length} failed, ${perMinute} a minute`,
+      schedules / count,
+    )
   })
   progress.end()
   tell(first, totals, performance.now() - began)

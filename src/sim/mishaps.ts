@@ -1,10 +1,10 @@
 import type { SimConnection } from "./fabric/connection.ts"
 import type { SimFabric } from "./fabric/fabric.ts"
 import { lostPeer } from "./fabric/fabric-errors.ts"
+import type { FaultsInForce } from "./faults-in-force.ts"
 import type { Links } from "./links.ts"
 import type { SimNetwork } from "./network.ts"
 import type { SimNode } from "./node.ts"
-import type { FaultsInForce } from "./faults-in-force.ts"
 import type { World } from "./world.ts"
 
 /** What goes wrong in the world around the agents. */

@@ -1,1 +1,4 @@
-export async function convictAll(say: (text: string) => void): Promise<number> { say(""); return 0 }
+export async function convictAll(say: (text: string) => void): Promise<number> {
+  say("")
+  return 0
+}

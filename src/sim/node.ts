@@ -104,7 +104,8 @@ export class SimNode {
   }
 
   async #open(process: SimProcess): Promise<void> {
-    const { name, host, port, layout, credentials, integrity, integrityFloor, offers, paths, times } = this.traits
+    const { name, host, port, layout, credentials, integrity, integrityFloor, offers, paths, times } =
+      this.traits
     const entropy = this.#entropy()
     let lied = false
     const onLie = (): void => {

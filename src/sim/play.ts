@@ -231,11 +231,7 @@ export class Play {
           ended = true
         })
         const { timeline } = this.#world
-        actions += await timeline.run(
-          timeline.now + bounds.worksMillis,
-          bounds.actionsMax,
-          () => ended,
-        )
+        actions += await timeline.run(timeline.now + bounds.worksMillis, bounds.actionsMax, () => ended)
         if (how !== "delivered") actions += await timeline.run(timeline.now + 100, bounds.actionsMax)
       }
       if (how === "delivered") continue

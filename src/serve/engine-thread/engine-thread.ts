@@ -1,8 +1,9 @@
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import type { EngineCounters, ModelInfo } from "../../engine/engine.ts"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { KvLayout } from "../../kv/kv-layout.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
+import { startThread } from "../../os/worker-thread.ts"
 import type {
   DecodeJob,
   EngineCommand,
@@ -40,7 +41,7 @@ export class EngineThread implements AsyncDisposable {
   /** Loads a model. @throws KvError KV_MODEL_INVALID. */
   static async load(source: ModelSource): Promise<EngineThread> {
     const workerData: EngineStart = { source }
-    const worker = new Worker(new URL("./thread.js", import.meta.url), { workerData })
+    const worker = startThread(new URL("./thread.js", import.meta.url), workerData)
     const first = await new Promise<EngineEvent>((resolve, reject) => {
       worker.once("message", resolve)
       worker.once("error", reject)

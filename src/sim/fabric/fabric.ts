@@ -40,8 +40,8 @@ export class SimFabric {
   /** Open endpoints by their tokens. */
   readonly endpoints = new Map<string, SimEndpoint>()
   /** Says why a process may not touch the memory of another; undefined when it may. */
-  objection: (owner: SimProcess, toucher: SimProcess, direction: GrantDirection) => string | undefined =
-    () => undefined
+  objection: (owner: SimProcess, toucher: SimProcess, direction: GrantDirection) => string | undefined = () =>
+    undefined
   readonly #lies: ReadonlySet<FabricLie>
   #nextToken = 1
 

@@ -230,7 +230,9 @@ export class SimMove {
     if (local.fabric.kind === "mapped") return
     const { direction } = this.#move
     const admitted = peer.sessions.get(session.id)?.rights[direction] === true
-    const why = admitted ? local.fabric.objection(peer.process, local.process, direction) : "without a session"
+    const why = admitted
+      ? local.fabric.objection(peer.process, local.process, direction)
+      : "without a session"
     if (why === undefined) return
     this.#world.broken("P6", local.process.name, `a ${direction} of ${peer.process.name}: ${why}`)
   }

@@ -1,4 +1,4 @@
-import { checkCredentials, type Credentials } from "../../agent/credentials.ts"
+import { type Credentials, checkCredentials } from "../../agent/credentials.ts"
 import { callerWords, listenerWords, openSession, prove, type Transcript } from "../../agent/handshake.ts"
 import { type Ephemeral, ephemeralOf } from "../../agent/key-pairs.ts"
 import { keyOf } from "../../agent/vouch.ts"

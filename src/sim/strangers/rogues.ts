@@ -81,7 +81,12 @@ export async function rogueListener(rogue: Rogue, host: string, port: number): P
 }
 
 /** Says to an agent what somebody else once said to one: whole, cut short, or with one byte changed. */
-export async function replayer(rogue: Rogue, host: string, port: number, recorded: Uint8Array): Promise<void> {
+export async function replayer(
+  rogue: Rogue,
+  host: string,
+  port: number,
+  recorded: Uint8Array,
+): Promise<void> {
   const { process, network, random } = rogue
   let channel: ControlChannel
   try {
@@ -92,8 +97,12 @@ export async function replayer(rogue: Rogue, host: string, port: number, recorde
   new Speaker(channel, (message) => {
     if (message.type === "welcome") rogue.onLeak(`${host}:${port} took a replayed handshake for a new one`)
   })
-  const bytes = recorded.slice(0, random.chance(0.5) ? recorded.byteLength : random.below(recorded.byteLength))
-  if (bytes.byteLength > 0 && random.chance(0.3)) bytes[random.below(bytes.byteLength)]! ^= 1 << random.below(8)
+  const bytes = recorded.slice(
+    0,
+    random.chance(0.5) ? recorded.byteLength : random.below(recorded.byteLength),
+  )
+  if (bytes.byteLength > 0 && random.chance(0.3))
+    bytes[random.below(bytes.byteLength)]! ^= 1 << random.below(8)
   for (let at = 0; at < bytes.byteLength; ) {
     const length = random.between(1, 600)
     const piece = bytes.subarray(at, at + length)

@@ -1,7 +1,11 @@
 import type { ControlChannel } from "../../agent/control-network.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import { encodeFrame, FrameReader } from "../../wire/control-frame.ts"
-import { type ControlMessage, type ControlMessageOf, readControlMessage } from "../../wire/control-messages.ts"
+import {
+  type ControlMessage,
+  type ControlMessageOf,
+  readControlMessage,
+} from "../../wire/control-messages.ts"
 
 /** One end of a channel that speaks the protocol without any of an agent's manners. */
 export class Speaker {

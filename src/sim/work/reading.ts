@@ -98,7 +98,8 @@ export async function readPrepared(errand: Errand): Promise<string> {
         read.post({ requestId: name, timeoutMillis: traits.timeoutMillis }),
       )
       if (receipt.state === "delivered") {
-        if (!mayBeForeign(ledger, lent, traits)) judgeBytes(ledger, life, lent, traits, { ...pool, blocks: into })
+        if (!mayBeForeign(ledger, lent, traits))
+          judgeBytes(ledger, life, lent, traits, { ...pool, blocks: into })
         judgeReceipt(ledger, life, lent, traits, receipt)
       }
       how = `prepared ${endOf(receipt)}`

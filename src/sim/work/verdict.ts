@@ -105,7 +105,11 @@ export function judgeReceipt(
     ledger.world.broken("P4", who, `${lent.name} is delivered, and no stamp was looked at`)
   // What is used in place is hashed as it lies, with all its heads.
   if (receipt.mode === "copy" && needsHashes(level) && !sameHeads(owner.traits.layout, holder.traits.layout))
-    ledger.world.broken("P1", who, `${lent.name} is delivered at ${level}, and a part of the heads was sealed`)
+    ledger.world.broken(
+      "P1",
+      who,
+      `${lent.name} is delivered at ${level}, and a part of the heads was sealed`,
+    )
 }
 
 /** Room that its owner got back as filled: the bytes must be there now. */
