@@ -108,6 +108,7 @@ export class PreparedRead implements AsyncDisposable {
     // Looked at only once the bytes are here; when they never come, nobody asks how this ended.
     seals?.catch(() => {})
     run.step("post")
+    run.move = this.#move
     const moved = await this.#move.post(run)
     run.rails = moved.rails.filter(({ bytes }) => bytes > 0)
     run.retries = moved.retries

@@ -142,6 +142,7 @@ async function move(
   run.planned()
   await using prepared = connection.prepare({ direction: "write", plan, remote: peer.layers })
   run.step("post")
+  run.move = prepared
   const moved = await prepared.post(run)
   run.rails = moved.rails
   run.retries = moved.retries

@@ -168,18 +168,43 @@ test("the deadline is the caller's, or half a minute", async () => {
   assert.deepEqual(deadlines, [1070, 31_000])
 })
 
-test("progress tells the state, and bytes as they land", async () => {
-  let go = (): void => {}
+test("progress tells the state, and bytes as they land: none before the move, all after it", async () => {
+  const turns: (() => void)[] = []
+  const turn = (): Promise<void> => new Promise((resolve) => void turns.push(resolve))
+  let landed = 0
   const { ticket } = start(async (run) => {
     run.step("grant")
     run.bytes = 100
-    await new Promise<void>((resolve) => {
-      go = resolve
-    })
+    await turn()
+    run.move = { landed: () => landed }
+    run.step("post")
+    await turn()
+    run.step("land")
+    await turn()
   })
-  ticket.watch(() => 40)
-  assert.deepEqual(ticket.progress, { state: "granted", bytes: 40, bytesTotal: 100 })
-  go()
+  const seen: unknown[] = []
+  const look = (): void => {
+    const { state, bytes } = ticket.progress
+    seen.push([state, bytes])
+  }
+  look()
+  turns.shift()!()
+  await Promise.resolve()
+  look()
+  landed = 40
+  look()
+  turns.shift()!()
+  await Promise.resolve()
+  landed = 0
+  look()
+  assert.deepEqual(seen, [
+    ["granted", 0],
+    ["posted", 0],
+    ["posted", 40],
+    ["moved", 100],
+  ])
+  assert.equal(ticket.progress.bytesTotal, 100)
+  turns.shift()!()
   await ticket.receipt
   assert.equal(ticket.progress.state, "failed")
 })

@@ -6,6 +6,7 @@ import {
   receiptSchema,
   type TransferReceipt,
 } from "../receipt/receipt.ts"
+import type { PreparedMove } from "../transport/transport.ts"
 import type { Clock } from "./control-network.ts"
 import { isEnd, nextTicketState, type TicketEvent, type TicketState } from "./ticket-state.ts"
 
@@ -67,6 +68,8 @@ export class TicketRun {
   hashesChecked = 0
   epochsChecked = 0
   difference: Difference | undefined
+  /** The move, once it is posted: it knows how far it is. */
+  move: Pick<PreparedMove, "landed"> | undefined
   reused = false
   readonly at: Record<"start" | "granted" | "planned" | "posted" | "moved" | "proven", number>
   readonly #facts: TicketFacts
@@ -82,6 +85,12 @@ export class TicketRun {
 
   get state(): TicketState {
     return this.#state
+  }
+
+  /** Bytes that have moved: all of them once they have landed. */
+  landed(): number {
+    if (!Number.isNaN(this.at.moved)) return this.bytes
+    return this.#state === "posted" ? (this.move?.landed?.() ?? 0) : 0
   }
 
   /** Takes the next step, and notes when. */
@@ -114,7 +123,6 @@ export class Ticket {
   readonly receipt: Promise<TransferReceipt>
   readonly #run: TicketRun
   readonly #abort = new AbortController()
-  #bytesLanded: () => number = () => this.#run.bytes
   #done: Promise<TransferReceipt> | undefined
   #error: KvError | undefined
 
@@ -134,9 +142,13 @@ export class Ticket {
     return this.#run.state
   }
 
-  /** How far it is: `bytes` have landed of `bytesTotal`, which is 0 until the plan is made. */
+  /**
+   * How far it is: `bytes` have moved of `bytesTotal`, which is 0 until the plan is made. Over a fabric that cannot tell
+   * (tcp, today) `bytes` goes from 0 to all at once.
+   */
   get progress(): { readonly state: TicketState; readonly bytes: number; readonly bytesTotal: number } {
-    return { state: this.state, bytes: this.#bytesLanded(), bytesTotal: this.#run.bytes }
+    const { state, bytes: bytesTotal } = this.#run
+    return { state, bytes: Math.min(this.#run.landed(), bytesTotal), bytesTotal }
   }
 
   /** The receipt of a delivered transfer. @throws TicketFailed with the receipt of any other. */
@@ -151,11 +163,6 @@ export class Ticket {
   /** Ends the transfer early; `receipt` resolves when the target may be used again. */
   cancel(): void {
     this.#abort.abort()
-  }
-
-  /** Tells where the number of landed bytes can be seen while they land. */
-  watch(bytesLanded: () => number): void {
-    this.#bytesLanded = bytesLanded
   }
 
   async #live(

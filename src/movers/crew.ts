@@ -62,6 +62,9 @@ export interface CopyJob extends AsyncDisposable {
   post(options: { readonly deadline: number; readonly signal?: AbortSignal }): Promise<CopyDone>
   /** Stops a post that is under way, which then rejects with KV_CANCELLED. Does nothing when none is. */
   stop(): void
+
+  /** Bytes that the post under way has copied so far, or the last one in all. */
+  landed(): number
 }
 
 /** What a finished copy did. */

@@ -55,6 +55,10 @@ export class ThreadCopyJob implements CopyJob {
     this.#running?.stop()
   }
 
+  landed(): number {
+    return this.#disposed ? 0 : this.#copy.bytesByThread().reduce((sum, bytes) => sum + bytes, 0)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return
     this.#disposed = true

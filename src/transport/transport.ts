@@ -156,6 +156,8 @@ export interface PreparedMove extends AsyncDisposable {
    * @throws KvError KV_DEADLINE, KV_CANCELLED, KV_PEER_LOST, KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_LIMIT.
    */
   post(options: PostOptions): Promise<Moved>
+  /** Bytes of the post under way that have been moved so far. Absent where the fabric cannot tell before its end. */
+  readonly landed?: () => number
 }
 
 /** One transfer as a fabric sees it. */

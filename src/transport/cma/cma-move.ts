@@ -52,6 +52,10 @@ export class CmaMove implements PreparedMove {
     return this.#posts.run(options, () => this.#run(options))
   }
 
+  landed(): number {
+    return this.#parts.job.landed()
+  }
+
   /** Ends a post that is under way with `error`; resolves when it has ended. */
   stop(error: KvError): Promise<void> {
     this.#stoppedBy ??= error

@@ -75,6 +75,10 @@ export class ShmMove implements PreparedMove {
     return running
   }
 
+  landed(): number {
+    return this.#job?.landed() ?? 0
+  }
+
   /** True when it touches this mapping of ours, or of the peer. */
   uses(memory: MemorySpan | RemoteRegion): boolean {
     for (const span of this.#localSpans.values()) if (span === memory) return true
