@@ -13,6 +13,7 @@ import type { ChosenPath } from "./choose-path.ts"
 import type { Clock } from "./control-network.ts"
 import { type GrantedLease, HeldLease } from "./held-lease.ts"
 import type { SourcePeer } from "./source-peer.ts"
+import { untilOver } from "./until-over.ts"
 
 /** What a connected peer is made of. */
 export interface PeerParts {
@@ -196,12 +197,14 @@ export class Peer implements SourcePeer, AsyncDisposable {
    * @throws KvError KV_PEER_UNTRUSTED when the peer does not grant it; as `claim`.
    */
   async writer(options: CallOptions): Promise<Connection> {
-    this.#writer ??= this.#connectWriter(options)
+    const { clock, silenceMillis } = this.#parts
+    // Everybody's attempt, so nobody's deadline and nobody's cancel: whoever comes waits as long as it wants to.
+    this.#writer ??= this.#connectWriter(clock.now() + silenceMillis)
     const writer = this.#writer
     writer.catch(() => {
       if (this.#writer === writer) this.#writer = undefined
     })
-    return await writer
+    return await untilOver(writer, options, clock, `the connection to write to ${this.card.agentId}`)
   }
 
   /** Ends the relation; the peer's calls fail, and its connection is closed. */
@@ -215,14 +218,14 @@ export class Peer implements SourcePeer, AsyncDisposable {
     await this.#leave()
   }
 
-  async #connectWriter(options: CallOptions): Promise<Connection> {
+  async #connectWriter(deadline: number): Promise<Connection> {
     const { message } = await this.#calls.ask(
       (call) => ({ type: "ask-grant", call, direction: "write" }),
       "grant",
-      options,
+      { deadline },
     )
     this.#take("write", message.grant)
-    const connection = await this.#parts.reconnect(options.deadline)
+    const connection = await this.#parts.reconnect(deadline)
     if (this.#lost !== undefined) {
       await connection[Symbol.asyncDispose]()
       throw this.#lost

@@ -4,7 +4,7 @@ import type { Clock } from "./control-network.ts"
 /** What ends a wait early. */
 export interface Waiter {
   readonly deadline: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
