@@ -26,7 +26,7 @@ export function drawCluster(world: World): Cluster {
     holdMillis: 600,
     holdMillisMax: random.pick([10_000, 900]),
     handshakeMillis: 500,
-    grantMillis: random.pick([2500, 700]),
+    grantMillis: random.pick([2500, 300]),
   }
   const members = names.map((name, i): NodeTraits => {
     const proves = credentials.of(name)

@@ -3,11 +3,15 @@ import { progressOn } from "../terminal/progress.ts"
 import { type JobSettings, runCampaign, type Totals } from "./campaign.ts"
 import { neverTaken } from "./coverage.ts"
 import { coverageLines } from "./coverage-table.ts"
+import { convict } from "./mutants.ts"
+import { mutations } from "./mutations.ts"
 import { violationText } from "./promise-broken.ts"
 import { playSchedule } from "./schedule.ts"
 
 /** A run of fewer schedules says nothing about what was never reached. */
 const schedulesForCoverage = 2000
+/** Schedules in which every breakage must be noticed. */
+const schedulesForMutation = 1500
 /** Lines of a failing journal that are shown; a replay shows them all. */
 const journalLinesMost = 200
 
@@ -35,7 +39,7 @@ if (values.help) process.stdout.write(usage)
 else {
   const schedules = whole("schedules", values.schedules)
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 40) : whole("seed", values.seed)
-  if (values.mutations) process.exitCode = await (await import("./mutants.ts")).convictAll(say)
+  if (values.mutations) process.exitCode = await convictAll(seed)
   else if (schedules === 1) process.exitCode = await replay(seed)
   else process.exitCode = await run(seed, schedules, whole("jobs", values.jobs), {})
 }
@@ -82,6 +86,22 @@ async function run(first: number, count: number, jobs: number, settings: JobSett
     say(journal.slice(-journalLinesMost).join("\n"))
   }
   return good && failed === undefined ? 0 : 1
+}
+
+/** Breaks everything, one way at a time. */
+async function convictAll(first: number): Promise<number> {
+  let missed = 0
+  for (const mutation of mutations) {
+    const found = await convict(mutation, { first, count: schedulesForMutation })
+    if (found === undefined) missed += 1
+    const how =
+      found === undefined
+        ? `NOT NOTICED in ${schedulesForMutation} schedules from seed ${first}`
+        : `schedule ${found.seed - first + 1}: ${found.text.slice(0, 100)}`
+    say(`${mutation.name}\n    ${how}`)
+  }
+  say(`\n${mutations.length - missed} of ${mutations.length} breakages were convicted`)
+  return missed === 0 ? 0 : 1
 }
 
 function tell(first: number, totals: Totals, millis: number): void {

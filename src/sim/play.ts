@@ -202,7 +202,9 @@ export class Play {
     const count = random.between(...bounds.mishaps)
     for (let i = 0; i < count; i++) {
       const mishap = random.pick(Object.keys(mishaps) as Mishap[])
-      const lasts = random.chance(0.5) ? random.millis(1, 50) : random.millis(50, 1800)
+      // A key is not off the list for a moment only: it shows when the grants that it had are over.
+      const brief = mishap !== "key withdrawn" && random.chance(0.5)
+      const lasts = brief ? random.millis(1, 50) : random.millis(50, 1800)
       this.#world.timeline.after(random.millis(5, bounds.playMillis), () =>
         this.#mishaps.happen(mishap, lasts),
       )
