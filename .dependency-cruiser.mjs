@@ -82,6 +82,13 @@ export default {
       to: { path: "node_modules/koffi" },
     },
     {
+      name: "nothing-knows-the-simulation",
+      comment: "It plays the agents, and it is not shipped. What it needs of a room, the room offers to everybody.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/sim/" },
+      to: { path: "^src/sim/" },
+    },
+    {
       name: "an-engine-is-arithmetic",
       comment: "A model runner reads files and computes. It moves nothing and talks to nobody.",
       severity: "error",
