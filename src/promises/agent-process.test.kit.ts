@@ -9,8 +9,10 @@ import { createInterface } from "node:readline"
 import { fillRandom, lendBlocks, openSide, pullOf } from "../agent/agent.test.kit.ts"
 import type { TicketEvent } from "../agent/ticket-state.ts"
 import { openCrew } from "../movers/thread-crew.ts"
+import { createCma } from "../transport/cma/cma.ts"
 import { createShm } from "../transport/shm/shm.ts"
 import { tcp } from "../transport/tcp/tcp.ts"
+import type { Transport } from "../transport/transport.ts"
 import { plainHasher } from "../verify/hasher.ts"
 
 const [name, secret, times, offers] = process.argv.slice(2) as [string, string, string, string]
@@ -23,8 +25,13 @@ const reached = (event: TicketEvent | "hash"): void => {
   atStep = undefined
   kill(process.pid, signal)
 }
+const named: Readonly<Record<string, Transport>> = {
+  tcp,
+  shm: createShm({ crew }),
+  cma: createCma({ crew }),
+}
 const side = await openSide({
-  transports: [name === "shm" ? createShm({ crew }) : tcp],
+  transports: [named[name]!],
   secret: Buffer.from(secret, "hex"),
   times: JSON.parse(times),
   offers: JSON.parse(offers),

@@ -34,7 +34,7 @@ const fates = [
 type Fate = (typeof fates)[number]
 const levels: readonly IntegrityLevel[] = ["none", "epoch", "sampled", "full"]
 
-const requests = long ? 10_000 : 400
+const requests = long ? 10_000 : 300
 const seed = Number(process.env["KVFERRY_SEED"] ?? Math.floor(Math.random() * 2 ** 32))
 
 test(`${requests} requests with random deaths leave nothing behind (KVFERRY_SEED=${seed})`, async () => {
@@ -102,7 +102,7 @@ test(`${requests} requests with random deaths leave nothing behind (KVFERRY_SEED
 })
 
 for (const transport of betweenProcesses) {
-  const deaths = long ? 40 : 3
+  const deaths = long ? 40 : 1
   test(`${transport.name}: ${deaths} readers that die as real processes leave nothing behind`, async () => {
     const random = lot(seed)
     await using source = await openSide({ transports: [transport], times: { holdMillis: 300 } })

@@ -1,7 +1,7 @@
 /** P1. Delivered means proven: what each level catches, and what it cannot. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fillRandom, lendRandom, openPair, pullOf } from "../agent/agent.test.kit.ts"
+import { fillRandom, lendRandom, openPair, type Pair, pullOf } from "../agent/agent.test.kit.ts"
 import type { IntegrityLevel, TransferReceipt } from "../receipt/receipt.ts"
 import type { TransportFault } from "../transport/fault/fault-plan.ts"
 import { withFaults } from "../transport/fault/with-faults.ts"
@@ -11,15 +11,26 @@ import { transports } from "./transports.test.kit.ts"
 
 const tokens = 90
 
-/** One pull of `tokens` tokens over a transport whose first payload has a fault; and whether the bytes were right. */
-async function pullOnce(
-  transport: (typeof transports)[number],
+/** Two agents over a transport whose payloads have faults, one pull at a time. */
+async function openPulls(transport: (typeof transports)[number]) {
+  let fault: TransportFault | undefined
+  const faulty = withFaults(transport, ({ bytes }) => (bytes > 1000 ? fault : undefined))
+  const pair = await openPair([transport], { target: { transports: [faulty] } })
+  return {
+    pull(integrity: IntegrityLevel, next?: TransportFault) {
+      fault = next
+      return pullOver(pair, integrity, next)
+    },
+    [Symbol.asyncDispose]: () => pair[Symbol.asyncDispose](),
+  }
+}
+
+/** One pull of `tokens` tokens; and whether the bytes were right at its end. */
+async function pullOver(
+  pair: Pair,
   integrity: IntegrityLevel,
-  fault?: TransportFault,
+  fault: TransportFault | undefined,
 ): Promise<{ receipt: TransferReceipt; right: boolean }> {
-  let payloads = 0
-  const faulty = withFaults(transport, ({ bytes }) => (bytes > 1000 && payloads++ === 0 ? fault : undefined))
-  await using pair = await openPair([faulty])
   // What was there before is another request's.
   fillRandom(pair.target)
   const { lease, blocks } = lendRandom(pair.source, tokens)
@@ -30,7 +41,10 @@ async function pullOnce(
     fingerprintBlocks({ ...side.pool, blocks: of, tokens }).join()
   const right = hashes(pair.source, blocks) === hashes(pair.target, options.into)
   // A late write must find its memory.
-  await new Promise((resolve) => setTimeout(resolve, fault === undefined ? 0 : 30))
+  const late = fault?.kind === "duplicate" || fault?.kind === "early"
+  if (late) await new Promise((resolve) => setTimeout(resolve, 30))
+  pair.source.agent.withdraw(lease)
+  pair.target.pool.allocator.release(options.into)
   return { receipt, right }
 }
 
@@ -39,7 +53,8 @@ const verdicts = { none: "unchecked", epoch: "current", sampled: "identical", fu
 for (const transport of transports) {
   for (const level of ["none", "epoch", "sampled", "full"] as const) {
     test(`${transport.name}: a sound pull at level ${level} is delivered with the verdict "${verdicts[level]}"`, async () => {
-      const { receipt, right } = await pullOnce(transport, level)
+      await using pulls = await openPulls(transport)
+      const { receipt, right } = await pulls.pull(level)
       assert.deepEqual([receipt.state, right], ["delivered", true], JSON.stringify(receipt.error))
       assert.equal(receipt.integrity.verdict, verdicts[level])
       const all = 3 * 6
@@ -52,30 +67,34 @@ for (const transport of transports) {
   }
 
   test(`${transport.name}: full catches one flipped bit, wherever it is`, async () => {
+    await using pulls = await openPulls(transport)
     const bytes = tokens * 3 * 2 * 2 * 8 * 4
     for (const byte of [0, 1, 4095, Math.floor(bytes / 2), bytes - 1]) {
-      const { receipt, right } = await pullOnce(transport, "full", { kind: "corrupt", byte, bit: byte % 8 })
+      const { receipt, right } = await pulls.pull("full", { kind: "corrupt", byte, bit: byte % 8 })
       assert.deepEqual([receipt.state, right], ["failed", false])
       assert.deepEqual([receipt.error?.code, receipt.integrity.verdict], ["KV_BYTES_DIFFER", "different"])
     }
   })
 
   test(`${transport.name}: full catches a completion that comes before the data`, async () => {
-    const { receipt } = await pullOnce(transport, "full", { kind: "early", landsAfterMillis: 20 })
+    await using pulls = await openPulls(transport)
+    const { receipt } = await pulls.pull("full", { kind: "early", landsAfterMillis: 20 })
     assert.deepEqual([receipt.state, receipt.error?.code], ["failed", "KV_BYTES_DIFFER"])
   })
 
   test(`${transport.name}: none and epoch cannot see a flipped bit: "delivered" then speaks of the lease only, and the receipt says so`, async () => {
+    await using pulls = await openPulls(transport)
     for (const level of ["none", "epoch"] as const) {
-      const { receipt, right } = await pullOnce(transport, level, { kind: "corrupt", byte: 7, bit: 1 })
+      const { receipt, right } = await pulls.pull(level, { kind: "corrupt", byte: 7, bit: 1 })
       assert.deepEqual([receipt.state, right], ["delivered", false])
       assert.deepEqual([receipt.integrity.checked, receipt.integrity.verdict], [0, verdicts[level]])
     }
   })
 
   test(`${transport.name}: a fabric that reorders or delays changes nothing`, async () => {
+    await using pulls = await openPulls(transport)
     for (const fault of [{ kind: "reorder" }, { kind: "delay", millis: 5 }] as const) {
-      const { receipt, right } = await pullOnce(transport, "full", fault)
+      const { receipt, right } = await pulls.pull("full", fault)
       assert.deepEqual([receipt.state, right], ["delivered", true])
     }
   })
@@ -121,7 +140,8 @@ for (const fault of Object.keys(faults) as Fault[]) {
 }
 
 test("no level catches what happens after the end: a late duplicate lands in blocks that were delivered right", async () => {
-  const { receipt, right } = await pullOnce(transports[0]!, "full", { kind: "duplicate", afterMillis: 10 })
+  await using pulls = await openPulls(transports[0]!)
+  const { receipt, right } = await pulls.pull("full", { kind: "duplicate", afterMillis: 10 })
   assert.deepEqual([receipt.state, right], ["delivered", true])
 })
 

@@ -34,18 +34,19 @@ for (const transport of transports) {
           fingerprintBlocks({ ...pair.source.pool, blocks, tokens }, 8),
         )
       }),
-      { numRuns: transport.name === "loopback" ? 40 : 6 },
+      { numRuns: transport.name === "loopback" ? 30 : 2 },
     )
   })
 
   test(`${transport.name}: a part of the heads goes to a side that holds others too`, async () => {
     const slice = (firstHead: number, heads: number, of: KvLayout["order"]): KvLayout =>
       checkedLayout({ shape, order: of, blockTokens: 8, blocks: 40, firstHead, heads })
-    for (const [from, to] of [
+    const all = [
       [slice(0, 4, "head-major"), slice(2, 2, "token-major")],
       [slice(1, 2, "token-major"), slice(0, 4, "head-major")],
       [slice(0, 3, "head-major"), slice(1, 3, "head-major")],
-    ] as const) {
+    ] as const
+    for (const [from, to] of transport.name === "loopback" ? all : all.slice(0, 1)) {
       await using pair = await openPair([transport], { source: { layout: from }, target: { layout: to } })
       const tokens = 29
       const { lease, blocks } = lendRandom(pair.source, tokens)
