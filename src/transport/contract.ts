@@ -301,6 +301,40 @@ export function transportContract(transport: Transport, skips: Skips = {}): void
     await rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon() })
   })
 
+  it("a region is open for what it was registered for, whatever the session may do", async () => {
+    const uses: readonly (readonly [Rights, string])[] = [
+      [{ read: true, write: false }, "contract-readable"],
+      [{ read: false, write: true }, "contract-writable"],
+      [{ read: false, write: false }, "contract-closed"],
+    ]
+    const length = 64 * 1024
+    for (const [at, [access, name]] of uses.entries()) {
+      const region = 10 + at
+      using span = hostMemory.map(length, name)
+      await using rig = await openRig(transport)
+      span.view(0, length).fill(region)
+      const remote = [await rig.a.register(region, span, access)]
+      for (const direction of ["read", "write"] as const) {
+        rig.target.view(0, length).fill(poison)
+        const plan = new PlanBuilder(1)
+        if (direction === "read") plan.add(region, 100, 0, 100, 1000, 0)
+        else plan.add(0, 100, region, 100, 1000, 0)
+        const move = rig.connection.move({ direction, plan: plan.finish(), remote, deadline: soon() })
+        if (access[direction]) await move
+        else await assertRejects(move, "KV_PEER_UNTRUSTED")
+        const [target, found] = direction === "read" ? [rig.target, poison] : [span, region]
+        const landed = access[direction] ? (direction === "read" ? region : poison) : found
+        const bytes = target.view(0, length)
+        assert.equal(bytes[99], found)
+        assert.ok(
+          bytes.subarray(100, 1100).every((byte) => byte === landed),
+          `${name}, ${direction}`,
+        )
+        assert.equal(bytes[1100], found)
+      }
+    }
+  })
+
   it("a dismissed session moves nothing more", async () => {
     await using rig = await openRig(transport)
     await rig.a.dismiss(rig.session.id)

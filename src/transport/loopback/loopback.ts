@@ -42,6 +42,7 @@ class LoopbackEndpoint implements Endpoint {
   readonly address: EndpointAddress
   readonly spans = new Map<number, MemorySpan>()
   readonly keys = new Map<number, number>()
+  readonly access = new Map<number, Rights>()
   readonly sessions = new Map<string, { key: Uint8Array; rights: Rights }>()
   readonly connections = new Set<LoopbackConnection>()
   readonly #token = randomBytes(16).toString("hex")
@@ -53,11 +54,12 @@ class LoopbackEndpoint implements Endpoint {
     endpoints.set(this.#token, this)
   }
 
-  register(region: number, span: MemorySpan): Promise<RegionDescriptor> {
+  register(region: number, span: MemorySpan, access: Rights): Promise<RegionDescriptor> {
     assert(!this.spans.has(region), `region ${region} is registered once`)
     const key = this.#nextKey++
     this.spans.set(region, span)
     this.keys.set(region, key)
+    this.access.set(region, access)
     return Promise.resolve({
       region,
       length: span.byteLength,
@@ -69,6 +71,7 @@ class LoopbackEndpoint implements Endpoint {
   deregister(region: number): Promise<void> {
     this.spans.delete(region)
     this.keys.delete(region)
+    this.access.delete(region)
     return Promise.resolve()
   }
 
@@ -117,6 +120,7 @@ class LoopbackEndpoint implements Endpoint {
     for (const connection of this.connections) connection.fail(lostPeer("the endpoint was closed"))
     this.spans.clear()
     this.keys.clear()
+    this.access.clear()
     this.sessions.clear()
   }
 }
@@ -177,7 +181,7 @@ class LoopbackConnection implements Connection {
           this.#checkGoingOn(move)
         }
         // Looked up for each slice: a region may be closed while other work has its turn.
-        const peerSpan = this.#peerSpan(remoteRegion, rkey)
+        const peerSpan = this.#peerSpan(remoteRegion, rkey, move.direction)
         const ownSpan = this.#local.spans.get(localRegion)
         if (ownSpan === undefined) throw rejectedKey(localRegion, "this side closed it")
         const [source, target] = reading ? [peerSpan, ownSpan] : [ownSpan, peerSpan]
@@ -218,11 +222,16 @@ class LoopbackConnection implements Connection {
     }
   }
 
-  #peerSpan(region: number, key: number | undefined): MemorySpan {
+  #peerSpan(region: number, key: number | undefined, direction: Move["direction"]): MemorySpan {
     const span = this.#peer.spans.get(region)
     if (span === undefined) throw rejectedKey(region, "the peer closed it")
     if (key === undefined || this.#peer.keys.get(region) !== key) {
       throw rejectedKey(region, `key ${key} is not, or no longer, its key`)
+    }
+    if (this.#peer.access.get(region)?.[direction] !== true) {
+      throw new KvError("KV_PEER_UNTRUSTED", {
+        what: `the peer grants nobody a ${direction} of region ${region}`,
+      })
     }
     return span
   }

@@ -202,6 +202,8 @@ export class ListenerStream extends Stream {
       if (rkey !== lastKey) {
         region = this.host.regionsByKey.get(rkey)
         if (region === undefined) return { status: status.rkeyRejected, piece: i }
+        if (!(reading ? region.access.read : region.access.write))
+          return { status: status.notGranted, piece: i }
         this.#regions.add(region.region)
         lastKey = rkey
       }

@@ -10,6 +10,8 @@ export interface MoverRegion {
   readonly region: number
   readonly rkey: number
   readonly span: MemorySpan
+  /** What it was registered for. No session's rights go beyond. */
+  readonly access: Rights
 }
 
 /** A session as a mover knows it. */

@@ -5,7 +5,14 @@ import type { RailPieces } from "./rail-pieces.ts"
 
 /** What the main thread tells a mover. `call` is answered by `done`. */
 export type MoverCommand =
-  | { readonly type: "register"; readonly region: number; readonly rkey: number; readonly span: SharedSpan }
+  | {
+      readonly type: "register"
+      readonly region: number
+      readonly rkey: number
+      readonly span: SharedSpan
+      readonly access: Rights
+      readonly call: number
+    }
   | { readonly type: "deregister"; readonly region: number; readonly call: number }
   | { readonly type: "admit"; readonly session: string; readonly key: Uint8Array; readonly rights: Rights }
   | { readonly type: "dismiss"; readonly session: string; readonly call: number }

@@ -213,9 +213,11 @@ export class Mover implements MoverHost {
   }
 
   #register(command: Extract<MoverCommand, { type: "register" }>): void {
-    const region = { region: command.region, rkey: command.rkey, span: adoptSpan(command.span) }
-    this.regionsById.set(command.region, region)
-    this.regionsByKey.set(command.rkey, region)
+    const { region, rkey, access } = command
+    const known = { region, rkey, access, span: adoptSpan(command.span) }
+    this.regionsById.set(region, known)
+    this.regionsByKey.set(rkey, known)
+    this.emit({ type: "done", call: command.call })
   }
 
   #deregister(id: number, call: number): void {

@@ -94,13 +94,14 @@ class TcpEndpoint implements Endpoint {
     }
   }
 
-  register(region: number, span: MemorySpan): Promise<RegionDescriptor> {
+  async register(region: number, span: MemorySpan, access: Rights): Promise<RegionDescriptor> {
     assert(!this.spans.has(region), `region ${region} is registered once: its old key would outlive it`)
     const rkey = this.#freshKey()
     this.spans.set(region, span)
     this.#keys.set(region, rkey)
-    for (const mover of this.movers) mover.tell({ type: "register", region, rkey, span: span.share() })
-    return Promise.resolve({ region, length: span.byteLength, rkeys: this.movers.map(() => rkey), iova: 0 })
+    const known = { type: "register", region, rkey, access, span: span.share() } as const
+    await Promise.all(this.movers.map((mover) => mover.ask((call) => ({ ...known, call }))))
+    return { region, length: span.byteLength, rkeys: this.movers.map(() => rkey), iova: 0 }
   }
 
   async deregister(region: number): Promise<void> {
