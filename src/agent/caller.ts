@@ -12,8 +12,11 @@ import { checkSameHeads, needsHashes, proveHashes } from "./proof.ts"
 
 /** What a caller says that is no question: a notification, or the note at the end of a lease. */
 export interface Notice {
-  /** The sender's name, as its operator chose it. */
+  /** What the sender calls itself. Any peer may take any name: for messages to people, never to decide by. */
   readonly from: string
+  /** Our operator's name for the key that the sender proved, from the trust file. Absent where that names none. */
+  readonly name?: string
+  /** The sender's word too; new whenever it starts. */
   readonly bootId: string
   readonly text: string
   readonly attachment: Uint8Array
@@ -24,6 +27,8 @@ export interface Notice {
 /** What a caller is served from. */
 export interface CallerParts {
   readonly card: Card
+  /** The operator's name for the key that the caller proved. */
+  readonly name?: string | undefined
   readonly session: string
   readonly channel: MessageChannel
   readonly leases: LeaseBook
@@ -173,9 +178,11 @@ export class Caller {
   }
 
   #note(text: string, attachment: Uint8Array, lease?: string): void {
-    const { agentId, bootId } = this.#parts.card
+    const { name, card } = this.#parts
+    const { agentId, bootId } = card
     this.#parts.onNotice({
       from: agentId,
+      ...(name === undefined ? {} : { name }),
       bootId,
       text,
       attachment,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { Endpoint, Rights } from "../transport/transport.ts"
 import type { ControlMessage } from "../wire/control-messages.ts"
+import type { Notice } from "./caller.ts"
 import { Callers } from "./callers.ts"
 import { cardOf, endpointOf } from "./cards.test.kit.ts"
 import { MessageChannel } from "./channel.ts"
@@ -21,6 +22,7 @@ function serve(offers: Rights = { read: true, write: true }) {
   const admitted: Rights[] = []
   const dismissed: string[] = []
   const warnings: string[] = []
+  const notices: Notice[] = []
   const endpoint = {
     transport: "imaginary",
     admit: async (_: unknown, rights: Rights) => void admitted.push(rights),
@@ -40,7 +42,7 @@ function serve(offers: Rights = { read: true, write: true }) {
     leases: new LeaseBook({ clock, times, fence: async () => true }),
     epochOf: () => 0,
     times,
-    onNotice: () => {},
+    onNotice: (notice) => notices.push(notice),
     onWarning: (text) => warnings.push(text),
   })
   /** Somebody calls. */
@@ -63,9 +65,9 @@ function serve(offers: Rights = { read: true, write: true }) {
       await delivered()
       return heard.find((message) => "call" in message && (message.call === asked || message.call === 0))
     }
-    return { ask, heard, greeted, end }
+    return { ask, heard, greeted, end, channel }
   }
-  return { clock, trust, admitted, dismissed, warnings, callers, call }
+  return { notices, clock, trust, admitted, dismissed, warnings, callers, call }
 }
 
 const regionsOf = (answer: ControlMessage | undefined): readonly number[] => {
@@ -89,6 +91,18 @@ test("a session has no rights before it asks, and then those that file, policy a
   const caller = await other.call("theirs")
   assert.equal((await caller.ask("write"))?.type, "refused")
   assert.deepEqual(other.admitted, [])
+})
+
+test("a notice has our operator's name for the sender's key beside what the sender calls itself", async () => {
+  const { trust, call, notices } = serve()
+  trust.add("theirs", { name: "decode-1" })
+  const { channel } = await call("theirs")
+  channel.send({ type: "notify", text: "hello" })
+  await delivered()
+  assert.deepEqual(
+    notices.map(({ from, name }) => [from, name]),
+    [["theirs", "decode-1"]],
+  )
 })
 
 test("a key that is withdrawn ends its session at its next question for a grant; the caller is not told our reasons", async () => {

@@ -112,6 +112,7 @@ export class Callers implements AsyncDisposable {
       new Caller({
         ...this.#options,
         card: greeted.card,
+        name: greeted.peer.name,
         session: session.id,
         channel,
         holdMillis: times.holdMillis,

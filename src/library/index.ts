@@ -33,6 +33,7 @@ export type {
   TransferReceipt,
   Verdict,
 } from "../receipt/receipt.ts"
+export { type CredentialFiles, credentialsFrom } from "../serve/credentials.ts"
 export type {
   Connection,
   Endpoint,

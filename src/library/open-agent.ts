@@ -13,19 +13,22 @@ import { monotonicClock } from "../os/clock.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
 import { hostMemory } from "../os/host-memory.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../receipt/receipt.ts"
-import { readSecret } from "../serve/secret.ts"
+import { type CredentialFiles, credentialsFrom } from "../serve/credentials.ts"
 import { defaultPaths, openPaths } from "../serve/transports.ts"
 import { softwareVersion } from "../serve/version.ts"
 import type { Endpoint, Rights } from "../transport/transport.ts"
 import { Cache } from "./cache.ts"
 
 /** How an agent is opened. Everything has a default that is safe on one machine. */
-export interface AgentOptions {
+export interface AgentOptions extends CredentialFiles {
   /** Name for messages and receipts, 1 to 128 visible ASCII characters; made up when absent. */
   readonly name?: string
   /** What peers must have in common with us: a hash over the model, say. Agents that differ refuse each other. */
   readonly model?: string
-  /** Who is let in: a secret, or keys. The secret of this user's machine (`~/.kvferry/secret`) when absent. */
+  /**
+   * Who is let in: a secret, or keys. In place of it, name the files that they are in: `secretFile`, or `trust` with
+   * an `identity`, or all of them. The secret of this user's machine (`~/.kvferry/secret`) when all are absent.
+   */
   readonly credentials?: Credentials
   /** Allowed transports, best first. */
   readonly paths?: readonly string[]
@@ -73,7 +76,7 @@ export interface CacheOptions {
  * allowed one, cannot be opened.
  */
 export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
-  const credentials = options.credentials ?? { secret: readSecret(undefined) }
+  const credentials = credentialsOf(options)
   const crew = await openCrew({ threads: defaultMovers(), ...options.movers })
   try {
     const { endpoints, policy } = await openPaths(options.paths ?? defaultPaths, {
@@ -90,6 +93,19 @@ export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
     await crew[Symbol.asyncDispose]()
     throw thrown
   }
+}
+
+/** Read once, here, but for the trust file: that is looked at again whenever a peer is let in. */
+function credentialsOf({ credentials, secretFile, trust, identity }: AgentOptions): Credentials {
+  const files = { secretFile, trust, identity }
+  if (credentials === undefined) return credentialsFrom(files)
+  const named = Object.entries(files).filter(([, file]) => file !== undefined)
+  if (named.length === 0) return credentials
+  throw new KvError("KV_USAGE", {
+    what: `both credentials and ${named.map(([name]) => `\`${name}\``).join(", ")} were given`,
+    why: "one of them would be passed over in silence",
+    next: "give the files, or make the credentials with credentialsFrom()",
+  })
 }
 
 /** One process's side of all transfers: its transports, its threads, and the cache that it shares. */

@@ -5,10 +5,13 @@ import { openTrustFile } from "../trust/trust-file.ts"
 import { defaultIdentityFile } from "./home.ts"
 import { readSecret } from "./secret.ts"
 
-/** The files that an operator named. */
+/** The files that an operator named. `docs/trust.md` has their formats. */
 export interface CredentialFiles {
+  /** The cluster's secret: at least 16 bytes, mode 0600. */
   readonly secretFile?: string | undefined
+  /** Public keys that are let in, one a line, with what each may do. Looked at again whenever a peer is let in. */
   readonly trust?: string | undefined
+  /** This agent's private key, mode 0600. `~/.kvferry/identity`, made at first use, when there is a trust file only. */
   readonly identity?: string | undefined
 }
 
