@@ -18,8 +18,9 @@ const tinySizes: BenchSizes = {
   kvBlocks: 3,
   tinyBlocks: 10,
   crowdBlocks: 5,
+  ticketsMax: 10,
   peersMax: 2,
-  rounds: { large: 2, small: 1, idle: 1 },
+  rounds: { large: 2, integrity: 1, small: 1, idle: 1 },
   repeats: { small: 2, read: 3, idle: 2 },
   curveRepeats: 1,
   planRepeats: 2,
@@ -73,7 +74,10 @@ test(
         assert.equal(microsByRound.length, rounds)
       }
     }
-    assert.deepEqual(new Set(report.curves.map(({ unit }) => unit)), new Set(["blocks", "tickets", "peers"]))
+    assert.deepEqual(
+      new Set(report.curves.map(({ unit }) => unit)),
+      new Set(["blocks", "tickets", "moves", "peers", "blocks attached"]),
+    )
     assert.ok(report.plans.length > 0 && report.idle.length > 0 && report.integrity.length > 0)
     assert.ok(report.peers.every(({ runs, about }) => !runs && about.startsWith("not installed")))
     const [page, figures, picture] = recordFiles("/somewhere/record.md", report)

@@ -137,6 +137,7 @@ function added(findings: BenchFindings, part: Partial<BenchFindings>): BenchFind
     ...part,
     lineups: [...findings.lineups, ...(part.lineups ?? [])],
     plans: [...findings.plans, ...(part.plans ?? [])],
+    integrity: [...findings.integrity, ...(part.integrity ?? [])],
     curves: [...findings.curves, ...(part.curves ?? [])],
   }
 }

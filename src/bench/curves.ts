@@ -1,4 +1,5 @@
 import { KvError } from "../errors/kv-error.ts"
+import type { IntegrityLevel } from "../receipt/receipt.ts"
 import type { Progress } from "../terminal/progress.ts"
 import { countText, sizeText } from "../terminal/units.ts"
 import { throwIfInterrupted } from "./interrupted.ts"
@@ -27,8 +28,10 @@ export interface CurvePoint {
 export interface CurveOptions {
   readonly pair: SidePair
   readonly lane: Lane
-  /** The job of many small blocks, and the job whose pieces are dealt to tickets and peers. */
+  /** The job of many small blocks, and the job whose pieces are dealt to moves and peers. */
   readonly blocks: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
+  readonly crowd: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
+  /** The job whose blocks were lent one by one. */
   readonly tickets: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
   readonly peersMax: number
   readonly repeats: number
@@ -36,10 +39,10 @@ export interface CurveOptions {
   readonly signal: AbortSignal
 }
 
-/** One transfer of 1 to many blocks, 1 to many transfers at once, 1 to many peers at once. */
+/** One transfer of 1 to many blocks; 1 to many transfers at once, bare and as tickets; 1 to many peers at once. */
 export async function runCurves(options: CurveOptions): Promise<Curve[]> {
-  const { blocks, tickets, peersMax, pair, lane } = options
-  const each = Math.max(1, Math.floor(tickets.pieces / 64))
+  const { blocks, crowd, tickets, peersMax, pair, lane } = options
+  const each = Math.max(1, Math.floor(crowd.pieces / 64))
   const counts = powers(2, peersMax)
   for (const peers of counts) if (peers > 1) await pair.reach(lane, peers)
   return [
@@ -58,10 +61,17 @@ export async function runCurves(options: CurveOptions): Promise<Curve[]> {
     await curve(
       options,
       "tickets",
-      `ticket for one block of ${sizeText(tickets.pieceBytes)}`,
+      `ticket at ${ticketLevel} for one block of ${sizeText(tickets.pieceBytes)}`,
       powers(10, tickets.pieces),
+      (count) => ({ job: tickets.index, pieces: count, parts: count, peers: 1, ticket: ticketLevel }),
+    ),
+    await curve(
+      options,
+      "moves",
+      `posted move of one block of ${sizeText(crowd.pieceBytes)}`,
+      powers(10, crowd.pieces),
       (count) => ({
-        job: tickets.index,
+        job: crowd.index,
         pieces: count,
         parts: count,
         peers: 1,
@@ -70,10 +80,10 @@ export async function runCurves(options: CurveOptions): Promise<Curve[]> {
     await curve(
       options,
       "peers",
-      `peer with ${countText(each, "block")} of ${sizeText(tickets.pieceBytes)}`,
+      `peer with ${countText(each, "block")} of ${sizeText(crowd.pieceBytes)}`,
       counts,
       (count) => ({
-        job: tickets.index,
+        job: crowd.index,
         pieces: count * each,
         parts: count,
         peers: count,
@@ -82,12 +92,47 @@ export async function runCurves(options: CurveOptions): Promise<Curve[]> {
   ]
 }
 
+/** 1 to many blocks used in place: what an attached ticket costs from attach to release, and each block of it. */
+export async function attachCurve({
+  pair,
+  lane,
+  level,
+  job,
+  layers,
+  counts,
+  repeats,
+}: {
+  readonly pair: SidePair
+  readonly lane: Lane
+  readonly level: IntegrityLevel
+  /** Its sequences have `counts` blocks in each layer. */
+  readonly job: number
+  readonly layers: number
+  readonly counts: readonly number[]
+  readonly repeats: number
+}): Promise<Curve> {
+  const points: CurvePoint[] = []
+  const times = { repeats, pauseMicros: 0 }
+  for (const [sequence, blocks] of counts.entries()) {
+    await pair.target.ask("attachments", { job, lane, level, sequence, times })
+    const { micros } = await pair.target.ask("attachments", { job, lane, level, sequence, times })
+    const [spread, count] = [spreadOf(micros), blocks * layers]
+    points.push({ count, micros: spread, microsPerUnitMedian: spread.median / count })
+  }
+  const each = `block of one attached ticket at ${level}, nothing copied`
+  return { unit: "blocks attached", lane: laneText(lane), each, points }
+}
+
 interface Crowd {
   readonly job: number
   readonly pieces: number
   readonly parts: number
   readonly peers: number
+  /** Real tickets at this level, of a job whose blocks were lent one by one; bare moves when absent. */
+  readonly ticket?: IntegrityLevel
 }
+
+const ticketLevel: IntegrityLevel = "epoch"
 
 async function curve(
   { pair, lane, repeats, progress, signal }: CurveOptions,
@@ -107,7 +152,11 @@ async function curve(
       repeats: 1 + Math.max(repeats, Math.min(200, Math.floor(2000 / crowd.pieces))),
       pauseMicros: 0,
     }
-    const { micros } = await pair.target.ask("crowd", { ...crowd, lane, times })
+    const { job, ticket } = crowd
+    const { micros } =
+      ticket === undefined
+        ? await pair.target.ask("crowd", { ...crowd, lane, times })
+        : await pair.target.ask("tickets", { job, lane, level: ticket, count, times })
     await mustBeRight(pair, crowd, `${count} ${unit} over ${laneText(lane)}`)
     const spread = spreadOf(micros.slice(1))
     points.push({ count, micros: spread, microsPerUnitMedian: spread.median / count })

@@ -1,16 +1,16 @@
 import type { Progress } from "../terminal/progress.ts"
 import type { BenchFindings } from "./bench-report.ts"
 import type { Contender } from "./contender.ts"
-import { runCurves } from "./curves.ts"
+import { attachCurve, runCurves } from "./curves.ts"
 import { measureIdle } from "./idle.ts"
-import { integrityCosts } from "./integrity.ts"
-import { blockBytes, type Job, jobBytes, jobPieces, jobPlan } from "./job.ts"
+import { integrityCosts, integrityLevels } from "./integrity.ts"
+import { blockBytes, type Job, jobBlocks, jobBytes, jobPieces, jobPlan } from "./job.ts"
 import { type Lineup, type LineupContext, type LineupResult, runLineup } from "./lineup.ts"
 import { Others } from "./others.ts"
 import type { PeerKind } from "./peers/peer-list.ts"
 import { Peers } from "./peers/peers.ts"
 import { type PlanCost, planCost } from "./plan-cost.ts"
-import { attachments, ceilingsOf, SidePair, wakeUps } from "./side-pair.ts"
+import { attachingLane, attachLevel, attachments, ceilingsOf, SidePair, wakeUps } from "./side-pair.ts"
 import { fabricOf, type Lane } from "./sides/lanes.ts"
 import type { PageKind } from "./sides/pool.ts"
 import { type BenchJobs, type BenchSizes, benchJobs } from "./sizes.ts"
@@ -71,16 +71,62 @@ async function runPhase(pages: PageKind, lanes: readonly Lane[], options: PhaseO
   await using peers = await startPeers(pair, pages, jobs, others, options)
   if (pages === "memory files") found({ peers: peers.facts })
   const phase: Phase = { pair, peers, pages, jobs, options }
+  await reachAgents(phase)
   const context: LineupContext = { pair, others, progress, signal, damage }
   for (const lineup of lineupsOf(phase)) found({ lineups: [await runLineup(lineup, context)] })
+  const levels =
+    options.jobs.has("integrity") && (pages === "memory files" || (pages === "4 KiB pages" && !options.quick))
+  if (levels) await runIntegrity(phase, context)
   if (pages !== "memory files") return
-  if (options.jobs.has("integrity")) await runIntegrity(phase, context)
   if (options.jobs.has("plan")) await runPlans(phase)
   if (options.jobs.has("idle")) {
     progress.update("nothing, for a while")
     found({ idle: await measureIdle(pair, peers, sizes.idleSeconds) })
   }
   if (options.jobs.has("curves")) await runAllCurves(phase)
+}
+
+/** Levels of integrity are measured where two threads share the work; on shared memory also with one. */
+function integrityLanes({ pair, options }: Phase): Lane[] {
+  return pair.lanes.filter(({ fabric, width }) => width === 2 || (fabric === "shm" && !options.quick))
+}
+
+/** Blocks of each layer that are attached at once, for the curve. */
+function attachCounts({ options: { sizes } }: Phase): number[] {
+  const { kvBlocks, pool } = sizes
+  return [1, Math.max(1, Math.floor(kvBlocks / 10)), kvBlocks, pool.blocks].filter(
+    (n, i, all) => all.indexOf(n) === i,
+  )
+}
+
+/** Opens the agents of all jobs that are measured with tickets. */
+async function reachAgents(phase: Phase): Promise<void> {
+  const { pair, pages, jobs, options } = phase
+  const { pool } = options.sizes
+  const wanted = (...names: readonly JobName[]): boolean => names.some((name) => options.jobs.has(name))
+  const sources = (job: number): Uint32Array => jobBlocks(jobs.list[job]!, pool).sources
+  const each = (blocks: Uint32Array): Uint32Array[] => Array.from(blocks, (block) => Uint32Array.of(block))
+  options.progress.update("opening agents")
+  if (wanted("integrity")) {
+    for (const lane of integrityLanes(phase)) await pair.reachAgent(lane, jobs.kv, [sources(jobs.kv)])
+  }
+  const single = pair.lanes.filter(({ width }) => width === 1)
+  if (wanted("read")) for (const lane of single) await pair.reachAgent(lane, jobs.read, [sources(jobs.read)])
+  if (pages !== "memory files") return
+  const lane = attachingLane(pair)
+  if (lane !== undefined && wanted("kv")) await pair.reachAgent(lane, jobs.kv, [sources(jobs.kv)])
+  if (lane !== undefined && wanted("curves")) {
+    const counts = attachCounts(phase).map((count) =>
+      Uint32Array.from({ length: count }, (_, block) => block),
+    )
+    await pair.reachAgent(lane, jobs.attach, counts)
+  }
+  for (const lane of single) {
+    if (wanted("plan")) {
+      for (const job of [jobs.kv, jobs.tiny]) await pair.reachAgent(lane, job, [sources(job)])
+    }
+    if (wanted("curves")) await pair.reachAgent(lane, jobs.tickets, each(sources(jobs.tickets)))
+  }
 }
 
 interface Phase {
@@ -136,7 +182,10 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
         pair.contender("TypedArray.set, one process", "reference", { kind: "own-copy", by: "set" }),
       ]
     : []
-  const inPlace = attachments(pair)
+  const inPlace = shared ? attachments(pair) : []
+  const readTickets = pair.lanes
+    .filter(({ width }) => width === 1)
+    .flatMap((lane) => [pair.ticket(lane, "none"), pair.ticket(lane, "epoch")])
   const lineup = (
     id: string,
     index: number,
@@ -149,13 +198,14 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
       "small",
       lineup("small", jobs.small, { ...small, repeats: repeats.small }, [...alone, ...single, ...others]),
     ],
-    ["tiny", lineup("tiny", jobs.tiny, large, [...blocking, ...ownCopies, ...lanes, ...inPlace, ...others])],
+    ["tiny", lineup("tiny", jobs.tiny, large, [...blocking, ...ownCopies, ...lanes, ...others])],
     [
       "read",
       lineup("read, awake", jobs.read, { ...small, repeats: repeats.read }, [
         ...ceilingsOf(pair, "both").filter(({ name }) => !name.includes("× 2")),
         ...(shared ? wakeUps(pair, [true, false]) : []),
         ...single,
+        ...readTickets,
         ...others,
       ]),
     ],
@@ -174,18 +224,19 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
   return some.filter(([name]) => options.jobs.has(name)).map(([, entry]) => entry)
 }
 
-/** The large job with nothing, some, and all of its bytes hashed, in turn. */
-async function runIntegrity({ pair, pages, jobs, options }: Phase, context: LineupContext): Promise<void> {
+/** The large job as tickets at each level, in turn. */
+async function runIntegrity(phase: Phase, context: LineupContext): Promise<void> {
+  const { pair, pages, jobs, options } = phase
   const { sizes, found, progress } = options
-  const levels = ["none", "sampled", "full"] as const
-  const contenders = pair.lanes.flatMap((lane) => levels.map((level) => pair.lane(lane, level)))
+  const lanes = integrityLanes(phase)
+  const contenders = lanes.flatMap((lane) => integrityLevels.map((level) => pair.ticket(lane, level)))
   const result: LineupResult = await runLineup(
     {
       id: "integrity",
       job: jobs.list[jobs.kv]!,
       index: jobs.kv,
       pages,
-      rounds: sizes.rounds.large,
+      rounds: sizes.rounds.integrity,
       repeats: 1,
       pauseMicros: 0,
       secondsPerContender: sizes.secondsPerContender,
@@ -197,7 +248,7 @@ async function runIntegrity({ pair, pages, jobs, options }: Phase, context: Line
   const { micros } = await pair.target.ask("hash", { job: jobs.kv, repeats: 5 })
   const bytes = jobBytes(jobs.list[jobs.kv]!)
   const rate = spreadOf(micros.map((time) => (bytes / time) * 1e6))
-  const integrity = integrityCosts(result, pair.lanes, rate.median)
+  const integrity = integrityCosts(result, lanes, rate.median)
   found({ lineups: [result], hashBytesPerSecond: rate, integrity })
 }
 
@@ -213,7 +264,8 @@ async function runPlans({ pair, jobs, options }: Phase): Promise<void> {
   found({ plans })
 }
 
-async function runAllCurves({ pair, jobs, options }: Phase): Promise<void> {
+async function runAllCurves(phase: Phase): Promise<void> {
+  const { pair, jobs, options } = phase
   const { sizes, progress, signal, found } = options
   const measured = (index: number): { index: number; pieces: number; pieceBytes: number } => {
     const job: Job = jobs.list[index]!
@@ -224,7 +276,8 @@ async function runAllCurves({ pair, jobs, options }: Phase): Promise<void> {
       pair,
       lane,
       blocks: measured(jobs.tiny),
-      tickets: measured(jobs.crowd),
+      crowd: measured(jobs.crowd),
+      tickets: measured(jobs.tickets),
       peersMax: sizes.peersMax,
       repeats: sizes.curveRepeats,
       progress,
@@ -232,6 +285,18 @@ async function runAllCurves({ pair, jobs, options }: Phase): Promise<void> {
     })
     found({ curves })
   }
+  const lane = attachingLane(pair)
+  if (lane === undefined) return
+  const curve = await attachCurve({
+    pair,
+    lane,
+    level: attachLevel,
+    job: jobs.attach,
+    layers: sizes.pool.layers,
+    counts: attachCounts(phase),
+    repeats: sizes.repeats.small,
+  })
+  found({ curves: [curve] })
 }
 
 function distinct(contenders: readonly Contender[]): Contender[] {

@@ -13,6 +13,8 @@ export interface PlanCost {
   readonly planMicros: Spread
   /** From pieces to a move that can be posted. */
   readonly prepareMicros: Spread
+  /** All that an agent does to make a read out of a held lease: plan, stripe, prepare, and the look at the stamps. */
+  readonly readMicros: Spread
   readonly nanosPerPieceMedian: number
 }
 
@@ -26,12 +28,14 @@ export async function planCost(
 ): Promise<PlanCost> {
   const cost = await pair.target.ask("plan", { job: index, lane, repeats })
   const [planMicros, prepareMicros] = [spreadOf(cost.planMicros), spreadOf(cost.prepareMicros)]
+  const readMicros = spreadOf(cost.readMicros)
   return {
     job: job.name,
     lane: laneText(lane),
     pieces: jobPieces(job),
     planMicros,
     prepareMicros,
-    nanosPerPieceMedian: ((planMicros.median + prepareMicros.median) * 1000) / jobPieces(job),
+    readMicros,
+    nanosPerPieceMedian: (readMicros.median * 1000) / jobPieces(job),
   }
 }

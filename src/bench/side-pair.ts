@@ -1,3 +1,4 @@
+import type { IntegrityLevel } from "../receipt/receipt.ts"
 import type { Contender, Role, RunTimes } from "./contender.ts"
 import type { Job, PoolShape } from "./job.ts"
 import { fabricOf, type Lane, laneText } from "./sides/lanes.ts"
@@ -23,6 +24,7 @@ export class SidePair implements AsyncDisposable {
   readonly target: SideHandle
   readonly lanes: readonly Lane[]
   readonly library: string | undefined
+  readonly #agents = new Set<string>()
 
   static async open(options: PairOptions): Promise<SidePair> {
     const pair = new SidePair(options)
@@ -54,12 +56,24 @@ export class SidePair implements AsyncDisposable {
     return { source: await this.source.ask("places", {}), target: await this.target.ask("places", {}) }
   }
 
-  /** kvferry over a lane. */
-  lane(lane: Lane, hashing: "none" | "sampled" | "full" = "none"): Contender {
-    const name = hashing === "none" ? laneText(lane) : `${laneText(lane)}, ${hashing}`
+  /** Opens agents for a lane and a job, once; `sequences` are lent, and claimed by the target. */
+  async reachAgent(lane: Lane, job: number, sequences: readonly Uint32Array[]): Promise<void> {
+    const key = `${laneText(lane)} ${job}`
+    if (this.#agents.has(key)) return
+    this.#agents.add(key)
+    await this.target.ask("reachAgent", await this.source.ask("offerAgent", { lane, job, sequences }))
+  }
+
+  /** kvferry's fabric of a lane, alone. */
+  lane(lane: Lane): Contender {
     const ceiling = this.#ceilingOf(lane)
-    const mover: Mover = { kind: "lane", lane, hashing }
-    return this.contender(name, "kvferry", mover, ceiling === undefined ? {} : { ceiling })
+    const mover: Mover = { kind: "lane", lane }
+    return this.contender(laneText(lane), "kvferry", mover, ceiling === undefined ? {} : { ceiling })
+  }
+
+  /** kvferry as an application uses it: a prepared read under a lease, posted as a ticket. `reachAgent` comes first. */
+  ticket(lane: Lane, level: IntegrityLevel): Contender {
+    return this.contender(ticketName(lane, level), "kvferry", { kind: "ticket", lane, level })
   }
 
   contender(
@@ -157,11 +171,36 @@ export function wakeUps(pair: SidePair, spins: readonly boolean[]): Contender[] 
   )
 }
 
-/** Lanes that can be used in place, as contenders that hand blocks over. */
+/** The level at which blocks are used in place here. */
+export const attachLevel: IntegrityLevel = "epoch"
+
+/** The lane whose blocks can be used in place: the narrowest, because nothing is copied. */
+export function attachingLane(pair: SidePair): Lane | undefined {
+  return pair.lanes.find((candidate) => fabricOf(candidate).attaches)
+}
+
+/** Using the source's blocks in place: a ticket from attach to release; and a reader that finds the blocks by itself. */
 export function attachments(pair: SidePair): Contender[] {
-  const lane = pair.lanes.find((candidate) => fabricOf(candidate).attaches)
+  const lane = attachingLane(pair)
   if (lane === undefined) return []
+  const { fabric } = lane
+  const landsAt = "attached"
   return [
-    pair.contender(`${lane.fabric} attach`, "kvferry", { kind: "attach", lane }, { landsAt: "attached" }),
+    pair.contender(
+      `${fabric} attach, ticket at ${attachLevel}`,
+      "kvferry",
+      { kind: "attach", lane, level: attachLevel },
+      { landsAt },
+    ),
+    pair.contender(
+      `${fabric} attached, address of each`,
+      "reference",
+      { kind: "addresses", lane },
+      { landsAt },
+    ),
   ]
 }
+
+/** What a ticket is called in tables. */
+export const ticketName = (lane: Lane, level: IntegrityLevel): string =>
+  `${laneText(lane)}, ticket at ${level}`

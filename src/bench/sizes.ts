@@ -9,8 +9,15 @@ export interface BenchSizes {
   readonly tinyBlocks: number
   /** Blocks of 64 KiB in each layer that are dealt to tickets and peers. */
   readonly crowdBlocks: number
+  /** Tickets that are under way at once, each for a block of 16 KiB. Twice as many must fit into a layer. */
+  readonly ticketsMax: number
   readonly peersMax: number
-  readonly rounds: { readonly large: number; readonly small: number; readonly idle: number }
+  readonly rounds: {
+    readonly large: number
+    readonly integrity: number
+    readonly small: number
+    readonly idle: number
+  }
   readonly repeats: { readonly small: number; readonly read: number; readonly idle: number }
   readonly curveRepeats: number
   readonly planRepeats: number
@@ -23,8 +30,9 @@ export const fullSizes: BenchSizes = {
   kvBlocks: 128,
   tinyBlocks: 2000,
   crowdBlocks: 20,
+  ticketsMax: 1000,
   peersMax: 64,
-  rounds: { large: 15, small: 15, idle: 5 },
+  rounds: { large: 15, integrity: 10, small: 15, idle: 5 },
   repeats: { small: 200, read: 1000, idle: 60 },
   curveRepeats: 7,
   planRepeats: 40,
@@ -37,8 +45,9 @@ export const quickSizes: BenchSizes = {
   kvBlocks: 128,
   tinyBlocks: 2000,
   crowdBlocks: 10,
+  ticketsMax: 100,
   peersMax: 16,
-  rounds: { large: 5, small: 5, idle: 3 },
+  rounds: { large: 5, integrity: 3, small: 5, idle: 3 },
   repeats: { small: 100, read: 300, idle: 20 },
   curveRepeats: 3,
   planRepeats: 10,
@@ -54,11 +63,14 @@ export interface BenchJobs {
   readonly tiny: number
   readonly read: number
   readonly crowd: number
+  readonly tickets: number
+  readonly attach: number
 }
 
 const tinyBytes = 4096
+const ticketBytes = 16_384
 
-export function benchJobs({ pool, kvBlocks, tinyBlocks, crowdBlocks }: BenchSizes): BenchJobs {
+export function benchJobs({ pool, kvBlocks, tinyBlocks, crowdBlocks, ticketsMax }: BenchSizes): BenchJobs {
   const { layers } = pool
   const count = (pieces: number): string => pieces.toLocaleString("en")
   const job = (layersOfJob: number, blocksPerLayer: number, pieceBytes: number): Job => ({
@@ -74,11 +86,16 @@ export function benchJobs({ pool, kvBlocks, tinyBlocks, crowdBlocks }: BenchSize
       job(layers, tinyBlocks, tinyBytes),
       job(1, 1, tinyBytes),
       job(layers, crowdBlocks, blockBytes),
+      job(1, ticketsMax, ticketBytes),
+      // Attached only: whatever is lent of it, so its places do not count.
+      { ...job(layers, 1, blockBytes), name: "attached blocks" },
     ],
     kv: 0,
     small: 1,
     tiny: 2,
     read: 3,
     crowd: 4,
+    tickets: 5,
+    attach: 6,
   }
 }

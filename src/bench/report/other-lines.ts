@@ -47,13 +47,14 @@ export function engineLines({ model, results }: EngineBench, style: Style): stri
 
 export function planLines({ plans }: Pick<BenchFindings, "plans">, style: Style): string[] {
   if (plans.length === 0) return []
-  const rows = plans.map(({ job, lane, planMicros, prepareMicros, nanosPerPieceMedian }) => [
+  const rows = plans.map(({ job, lane, planMicros, prepareMicros, readMicros, nanosPerPieceMedian }) => [
     job,
     lane,
     microsText(planMicros.median),
     timeRange(planMicros),
     microsText(prepareMicros.median),
-    timeRange(prepareMicros),
+    microsText(readMicros.median),
+    timeRange(readMicros),
     `${nanosPerPieceMedian.toFixed(0)} ns`,
   ])
   const columns = [
@@ -62,6 +63,7 @@ export function planLines({ plans }: Pick<BenchFindings, "plans">, style: Style)
     { title: "plan", number: true },
     { title: "min to max", number: true },
     { title: "prepare", number: true },
+    { title: "a read, all of it", number: true },
     { title: "min to max", number: true },
     { title: "a piece", number: true },
   ]
@@ -75,7 +77,7 @@ export function integrityLines(findings: BenchFindings, style: Style): string[] 
     lane,
     level,
     ratioText(extra),
-    ratioNumber(explained),
+    explained === 0 ? "" : ratioNumber(explained),
     ratioNumber(extraCpu),
   ])
   const columns = [
@@ -87,7 +89,9 @@ export function integrityLines(findings: BenchFindings, style: Style): string[] 
   ]
   return [
     style.strong("Integrity"),
-    style.faint(`  xxh64 over the landed blocks, one thread: ${rateText(hashBytesPerSecond.median)}`),
+    style.faint(
+      `  tickets at each level beside tickets at none; xxh64 over the landed blocks, one thread: ${rateText(hashBytesPerSecond.median)}`,
+    ),
     ...indented(tableLines(columns, rows)),
   ]
 }

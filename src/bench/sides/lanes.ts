@@ -3,7 +3,7 @@ import { openCrew } from "../../movers/thread-crew.ts"
 import { createCma } from "../../transport/cma/cma.ts"
 import { createShm } from "../../transport/shm/shm.ts"
 import { tcp } from "../../transport/tcp/tcp.ts"
-import type { Endpoint, Transport } from "../../transport/transport.ts"
+import type { Endpoint, Rights, Transport } from "../../transport/transport.ts"
 import type { PageKind } from "./pool.ts"
 
 /** One fabric with a number of rails: streams, or threads that copy. */
@@ -24,10 +24,16 @@ interface Fabric {
   readonly attaches: boolean
   /** Whether both sides keep a core busy while they wait for each other; else they sleep in the kernel. */
   readonly spins: boolean
-  open(width: number): Promise<Endpoint>
+  /** @param crew the threads that copy, for a fabric that has any; a crew of its own, as wide as the lane, when absent. */
+  open(width: number, crew?: Crew): Promise<Endpoint>
 }
 
 export const host = "127.0.0.1"
+
+/** What the source's regions are registered for. */
+export const readers: Rights = { read: true, write: false }
+/** The target's regions are filled by reads, and by the peers' engines that map them: nothing is sealed. */
+export const writers: Rights = { read: true, write: true }
 
 /** Every fabric that crosses processes, in the order of the report. A new one is added here. */
 export const fabrics: Readonly<Record<FabricName, Fabric>> = {
@@ -36,14 +42,14 @@ export const fabrics: Readonly<Record<FabricName, Fabric>> = {
     pages: ["memory files"],
     attaches: true,
     spins: false,
-    open: (width) => openWithCrew(createShm, width),
+    open: (width, crew) => openWithCrew(createShm, width, crew),
   },
   cma: {
     rail: "thread",
     pages: ["4 KiB pages", "2 MiB pages"],
     attaches: false,
     spins: false,
-    open: (width) => openWithCrew(createCma, width),
+    open: (width, crew) => openWithCrew(createCma, width, crew),
   },
   tcp: {
     rail: "stream",
@@ -60,9 +66,9 @@ export const fabricOf = ({ fabric }: Lane): Fabric => fabrics[fabric]
 async function openWithCrew(
   create: (options: { readonly crew: Crew }) => Transport,
   width: number,
+  crew: Crew | undefined,
 ): Promise<Endpoint> {
-  const crew = await openCrew({ threads: width })
-  return create({ crew }).open({ host, rails: width })
+  return create({ crew: crew ?? (await openCrew({ threads: width })) }).open({ host, rails: width })
 }
 
 export const laneText = ({ fabric, width }: Lane): string => `${fabric} × ${width}`

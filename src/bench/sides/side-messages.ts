@@ -1,8 +1,9 @@
 import type { KvErrorRecord } from "../../errors/kv-error.ts"
+import type { IntegrityLevel } from "../../receipt/receipt.ts"
 import type { Job, PoolShape } from "../job.ts"
 import type { WrongWord } from "../pattern.ts"
+import type { AgentOffer } from "./agent-ways.ts"
 import type { CeilingOffer } from "./ceiling-ways.ts"
-import type { Hashing } from "./hash-units.ts"
 import type { Lane } from "./lanes.ts"
 import type { PageKind } from "./pool.ts"
 import type { Repeats, Timed } from "./timed.ts"
@@ -10,10 +11,14 @@ import type { Offer } from "./ways.ts"
 
 /** What moves the bytes of a job. */
 export type Mover =
-  /** kvferry, over one of its fabrics. */
-  | { readonly kind: "lane"; readonly lane: Lane; readonly hashing: Hashing }
-  /** kvferry, using the source's blocks in place. */
-  | { readonly kind: "attach"; readonly lane: Lane }
+  /** kvferry, over one of its fabrics alone. */
+  | { readonly kind: "lane"; readonly lane: Lane }
+  /** kvferry as an application uses it: a prepared read under a lease, posted as a ticket. */
+  | { readonly kind: "ticket"; readonly lane: Lane; readonly level: IntegrityLevel }
+  /** The same, using the source's blocks in place: attached and released. */
+  | { readonly kind: "attach"; readonly lane: Lane; readonly level: IntegrityLevel }
+  /** What a reader of attached blocks does to find them: the address of each. */
+  | { readonly kind: "addresses"; readonly lane: Lane }
   /** C: `memcpy` out of mapped memory files. */
   | { readonly kind: "memcpy"; readonly threads: number }
   /** C: `process_vm_readv`. */
@@ -39,6 +44,9 @@ export interface SideQuestions {
   }
   offer: { readonly lane: Lane; readonly peers: number }
   reach: Offer
+  /** Opens agents for a lane and a job; the source lends `sequences`, each by its blocks. */
+  offerAgent: { readonly lane: Lane; readonly job: number; readonly sequences: readonly Uint32Array[] }
+  reachAgent: AgentOffer
   offerCeilings: { readonly streams: readonly number[] }
   reachCeilings: { readonly offer: CeilingOffer | undefined; readonly plainPorts: readonly PlainPorts[] }
   wipe: { readonly job: number; readonly refill: boolean }
@@ -58,6 +66,22 @@ export interface SideQuestions {
     readonly peers: number
     readonly times: Repeats
   }
+  /** Posts the first `count` sequences of a job as tickets at the same time. */
+  tickets: {
+    readonly job: number
+    readonly lane: Lane
+    readonly level: IntegrityLevel
+    readonly count: number
+    readonly times: Repeats
+  }
+  /** Attaches and releases one of the sequences that were lent for a job. */
+  attachments: {
+    readonly job: number
+    readonly lane: Lane
+    readonly level: IntegrityLevel
+    readonly sequence: number
+    readonly times: Repeats
+  }
   check: {
     readonly job: number
     readonly at: "source" | "target" | "attached"
@@ -65,7 +89,7 @@ export interface SideQuestions {
     /** Only the first ones; all of them when absent. */
     readonly pieces?: number
   }
-  /** Plans a job as an agent does, and prepares it for a lane. */
+  /** Plans a job, and prepares it for a lane; and does all that an agent does for a read at level `epoch`. */
   plan: { readonly job: number; readonly lane: Lane; readonly repeats: number }
   /** Hashes the blocks of a job where they landed, on one thread. */
   hash: { readonly job: number; readonly repeats: number }
@@ -85,13 +109,21 @@ export interface SideAnswers {
   open: true
   offer: Offer
   reach: true
+  offerAgent: AgentOffer
+  reachAgent: true
+  tickets: Timed
+  attachments: Timed
   offerCeilings: { readonly offer: CeilingOffer | undefined; readonly plainPorts: readonly PlainPorts[] }
   reachCeilings: true
   wipe: true
   move: Timed
   crowd: Timed
   check: { readonly hash: string; readonly wrong: WrongWord | undefined }
-  plan: { readonly planMicros: readonly number[]; readonly prepareMicros: readonly number[] }
+  plan: {
+    readonly planMicros: readonly number[]
+    readonly prepareMicros: readonly number[]
+    readonly readMicros: readonly number[]
+  }
   hash: Timed
   places: { readonly pid: number; readonly files: readonly number[] }
   /** Processor time of all threads since the process began. */

@@ -22,6 +22,11 @@ const answerers: { readonly [Q in Question]: Answerer<Q> } = {
     await opened().ways.reach(offer)
     return true as const
   },
+  offerAgent: (options) => opened().offerAgent(options),
+  reachAgent: async (offer) => {
+    await opened().agents.reach(offer)
+    return true as const
+  },
   offerCeilings: (options) => opened().offerCeilings(options),
   reachCeilings: async (options) => {
     await opened().reachCeilings(options)
@@ -33,6 +38,8 @@ const answerers: { readonly [Q in Question]: Answerer<Q> } = {
   },
   move: (options) => opened().move(options),
   crowd: (options) => opened().crowd(options),
+  tickets: (options) => opened().tickets(options),
+  attachments: (options) => opened().attachments(options),
   check: (options) => opened().check(options),
   plan: (options) => opened().plan(options),
   hash: (options) => opened().hash(options),

@@ -6,6 +6,7 @@ import { Ceiling } from "../ceilings/ceiling.ts"
 import { type Job, jobBlocks, jobPlan, type PoolShape, poolLayout } from "../job.ts"
 import { firstWrongWord, hashOfPieces, wipeTarget, writePattern } from "../pattern.ts"
 import { planSlice } from "../plan-parts.ts"
+import { type AgentOffer, AgentWays } from "./agent-ways.ts"
 import { CeilingWays } from "./ceiling-ways.ts"
 import type { Lane } from "./lanes.ts"
 import { type BenchPool, openPool } from "./pool.ts"
@@ -16,13 +17,15 @@ import { Ways } from "./ways.ts"
 /** One process of the benchmark: a pool with its pattern, and every way to the other process. */
 export class Side {
   readonly ways: Ways
+  readonly agents: AgentWays
   readonly #shape: PoolShape
   readonly #pool: BenchPool
   readonly #jobs: readonly Job[]
   readonly #plans: readonly TransferPlan[]
   readonly #ceilings: CeilingWays | undefined
   readonly #plain = new Map<number, Ceiling>()
-  #attached: ReadonlyMap<number, MemorySpan> | undefined
+  /** By layer: where the blocks that were used in place last lie here. */
+  #attached: readonly MemorySpan[] | undefined
 
   constructor({ pool, pages, jobs, library }: SideQuestions["open"]) {
     this.#shape = pool
@@ -31,6 +34,7 @@ export class Side {
     this.#plans = jobs.map((job) => jobPlan(job, pool))
     for (const plan of this.#plans) writePattern(plan, this.#pool.spans)
     this.ways = new Ways(this.#pool.spans)
+    this.agents = new AgentWays(pool, this.#pool.spans)
     this.#ceilings = library === undefined ? undefined : new CeilingWays(library, this.#pool, this.#plans)
   }
 
@@ -55,6 +59,18 @@ export class Side {
     for (const { streams, ports } of plainPorts) {
       this.#plain.set(streams, await Ceiling.receive(this.#plans, this.#pool.spans, ports))
     }
+  }
+
+  offerAgent({ lane, job, sequences }: SideQuestions["offerAgent"]): Promise<AgentOffer> {
+    return this.agents.offer(lane, this.#jobs[job]!, sequences)
+  }
+
+  tickets({ job, lane, level, count, times }: SideQuestions["tickets"]): Promise<Timed> {
+    return this.agents.crowd(lane, this.#jobs[job]!, level, count, times)
+  }
+
+  attachments({ job, lane, level, sequence, times }: SideQuestions["attachments"]): Promise<Timed> {
+    return this.agents.attach(lane, this.#jobs[job]!, sequence, level, times)
   }
 
   wipe({ job, refill }: SideQuestions["wipe"]): void {
@@ -83,7 +99,7 @@ export class Side {
   check({ job, at, expected, pieces }: SideQuestions["check"]): SideAnswers["check"] {
     const whole = this.#plans[job]!
     const plan = pieces === undefined ? whole : planSlice(whole, 0, pieces)
-    const spans = at === "attached" ? this.#attachedSpans() : this.#pool.spans
+    const spans = at === "attached" ? this.#attachedSpans : this.#pool.spans
     const side = at === "target" ? "target" : "source"
     const hash = hashOfPieces(plan, spans, side)
     return { hash, wrong: hash === expected ? undefined : firstWrongWord(plan, spans, side) }
@@ -92,13 +108,15 @@ export class Side {
   async plan({ job, lane, repeats }: SideQuestions["plan"]): Promise<SideAnswers["plan"]> {
     const planMicros: number[] = []
     const prepareMicros: number[] = []
+    const readMicros: number[] = []
     for (let i = 0; i < repeats; i++) {
       const started = performance.now()
       const plan = jobPlan(this.#jobs[job]!, this.#shape)
       planMicros.push((performance.now() - started) * 1000)
       prepareMicros.push(await this.ways.prepareMicros(plan, lane))
+      readMicros.push(await this.agents.prepareMicros(lane, this.#jobs[job]!, "epoch"))
     }
-    return { planMicros, prepareMicros }
+    return { planMicros, prepareMicros, readMicros }
   }
 
   hash({ job, repeats }: SideQuestions["hash"]): Timed {
@@ -120,11 +138,17 @@ export class Side {
 
   async #run(job: number, mover: Mover, times: Repeats): Promise<Timed> {
     const plan = this.#plans[job]!
+    const spec = this.#jobs[job]!
     switch (mover.kind) {
       case "lane":
-        return this.ways.pull(this.#jobs[job]!.name, plan, mover.lane, mover.hashing, times)
+        return this.ways.pull(spec.name, plan, mover.lane, times)
+      case "ticket":
+        return this.agents.read(mover.lane, spec, mover.level, times)
       case "attach":
-        return this.#handOver(plan, mover.lane, times)
+        this.#attached = await this.agents.attachedSpans(mover.lane, spec, mover.level)
+        return this.agents.attach(mover.lane, spec, 0, mover.level, times)
+      case "addresses":
+        return this.#findBlocks(plan, mover.lane, times)
       case "memcpy":
         return this.#c.copy(job, mover.threads, times)
       case "vm-read":
@@ -145,25 +169,26 @@ export class Side {
     return this.#ceilings
   }
 
-  /** What is left of a move when nothing is copied: the address of every piece, checked, ready to be read. */
-  async #handOver(plan: TransferPlan, lane: Lane, { repeats }: Repeats): Promise<Timed> {
-    this.#attached ??= await this.ways.attached(lane)
-    const spans = this.#attached
+  /** The address of every piece of mapped regions, checked, ready to be read. */
+  async #findBlocks(plan: TransferPlan, lane: Lane, { repeats }: Repeats): Promise<Timed> {
+    const mapped = await this.ways.attached(lane)
+    const spans = [...mapped.keys()].sort((a, b) => a - b).map((region) => mapped.get(region)!)
+    this.#attached = spans
     const places = new Float64Array(plan.pieces)
     const micros: number[] = []
     for (let repeat = 0; repeat < repeats; repeat++) {
       const started = performance.now()
       for (let i = 0; i < plan.pieces; i++) {
-        places[i] = spans.get(plan.sourceRegion[i]!)!.addressOf(plan.sourceOffset[i]!, plan.length[i]!)
+        places[i] = spans[plan.sourceRegion[i]!]!.addressOf(plan.sourceOffset[i]!, plan.length[i]!)
       }
       micros.push((performance.now() - started) * 1000)
     }
     return { micros }
   }
 
-  #attachedSpans(): MemorySpan[] {
+  get #attachedSpans(): readonly MemorySpan[] {
     if (this.#attached === undefined) throw new Error("nothing was attached")
-    return [...this.#attached.keys()].sort((a, b) => a - b).map((region) => this.#attached!.get(region)!)
+    return this.#attached
   }
 
   /** Source places hold the pattern here too, so a copy inside this pool moves the same bytes between like places. */

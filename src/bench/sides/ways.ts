@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto"
 import { setTimeout as sleep } from "node:timers/promises"
-import { xxh64 } from "@node-rs/xxhash"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { stripe } from "../../plan/stripe.ts"
 import type { TransferPlan } from "../../plan/transfer-plan.ts"
@@ -15,15 +14,11 @@ import type {
   Session,
 } from "../../transport/transport.ts"
 import { planParts } from "../plan-parts.ts"
-import { type Hashing, hashUnitsOf } from "./hash-units.ts"
-import { fabricOf, host, type Lane, laneText } from "./lanes.ts"
+import { fabricOf, host, type Lane, laneText, readers, writers } from "./lanes.ts"
 import type { Repeats, Timed } from "./timed.ts"
 
 /** A move that takes this long is stuck. */
 const moveMillisMax = 60_000
-const readers: Rights = { read: true, write: false }
-/** Our own regions are filled by reads, and by the peers' engines that map them: nothing is sealed. */
-const writers: Rights = { read: true, write: true }
 
 /** How the target reaches the source over one lane: as many sessions as there are peers. */
 export interface Offer {
@@ -79,16 +74,15 @@ export class Ways {
   }
 
   /** Pulls a plan as often as told; it is prepared once. */
-  async pull(name: string, plan: TransferPlan, lane: Lane, hashing: Hashing, times: Repeats): Promise<Timed> {
-    const key = `${laneText(lane)} ${name} ${hashing}`
-    const prepared = this.#prepared.get(key) ?? this.#prepare(plan, lane, hashing)
+  async pull(name: string, plan: TransferPlan, lane: Lane, times: Repeats): Promise<Timed> {
+    const key = `${laneText(lane)} ${name}`
+    const prepared = this.#prepared.get(key) ?? this.#prepare(plan, lane)
     this.#prepared.set(key, prepared)
     const micros: number[] = []
     for (let i = 0; i < times.repeats; i++) {
       if (times.pauseMicros > 0) await sleep(times.pauseMicros / 1000)
       const started = performance.now()
-      const moved = await prepared.move.post({ deadline: started + moveMillisMax })
-      if (hashing !== "none" && moved.hashes === undefined) this.#hash(plan, hashing)
+      await prepared.move.post({ deadline: started + moveMillisMax })
       micros.push((performance.now() - started) * 1000)
     }
     return { micros, prepareMicros: prepared.micros }
@@ -119,24 +113,17 @@ export class Ways {
 
   /** What it takes to prepare a plan, from striping to a move that can be posted. */
   async prepareMicros(plan: TransferPlan, lane: Lane): Promise<number> {
-    const { move, micros } = this.#prepare(plan, lane, "none")
+    const { move, micros } = this.#prepare(plan, lane)
     await move[Symbol.asyncDispose]()
     return micros
   }
 
-  #prepare(plan: TransferPlan, lane: Lane, hashing: Hashing): Prepared {
+  #prepare(plan: TransferPlan, lane: Lane): Prepared {
     const { rails, connections, regions } = this.#way(lane, 1)
-    const hashes = hashing === "none" ? {} : { hashes: hashUnitsOf(plan, hashing) }
     const started = performance.now()
     const dealt = stripe(plan, rails)
-    const move = connections[0]!.prepare({ direction: "read", plan: dealt, remote: regions, ...hashes })
+    const move = connections[0]!.prepare({ direction: "read", plan: dealt, remote: regions })
     return { move, micros: (performance.now() - started) * 1000 }
-  }
-
-  /** For a fabric that leaves the hashing to its caller. */
-  #hash(plan: TransferPlan, hashing: Exclude<Hashing, "none">): void {
-    const { count, region, offset, length, seed } = hashUnitsOf(plan, hashing)
-    for (let i = 0; i < count; i++) xxh64(this.#spans[region[i]!]!.view(offset[i]!, length[i]!), seed[i]!)
   }
 
   #way(lane: Lane, peers: number): Way {
