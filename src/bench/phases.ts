@@ -193,7 +193,8 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
     contenders: readonly Contender[],
   ): Lineup => ({ id, job: jobs.list[index]!, index, pages, ...more, contenders: distinct(contenders) })
   const all: readonly [JobName, Lineup][] = [
-    ["kv", lineup("kv", jobs.kv, large, [...blocking, ...lanes, ...inPlace, ...others])],
+    ["kv", lineup("kv", jobs.kv, large, [...blocking, ...lanes, ...others])],
+    ["kv", lineup("attach", jobs.kv, { ...small, repeats: repeats.small }, inPlace)],
     [
       "small",
       lineup("small", jobs.small, { ...small, repeats: repeats.small }, [...alone, ...single, ...others]),
@@ -221,7 +222,9 @@ function lineupsOf({ pair, peers, pages, jobs, options }: Phase): Lineup[] {
   ]
   // A quick run has time for the one job of private memory that a target is about.
   const some = options.quick && pages !== "memory files" ? all.slice(0, 1) : all
-  return some.filter(([name]) => options.jobs.has(name)).map(([, entry]) => entry)
+  return some
+    .filter(([name, { contenders }]) => options.jobs.has(name) && contenders.length > 0)
+    .map(([, entry]) => entry)
 }
 
 /** The large job as tickets at each level, in turn. */

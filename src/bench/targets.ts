@@ -27,7 +27,7 @@ const targets: readonly Target[] = [
   faster("KV over shm, 2 threads", "kv", ["shm × 2"], ["memcpy × 2"], 0.9),
   faster("KV over shm, the better of 1 and 2 threads", "kv", shm, nixl, 3, "NIXL as it comes"),
   faster("KV over shm, the better of 1 and 2 threads", "kv", shm, nixlBest, 1.5, "NIXL at its best"),
-  micros("KV over shm, attached with a prepared plan", "kv", ["shm attach, ticket at epoch"], 200),
+  micros("KV over shm, attached with a prepared plan", "attach", ["shm attach, ticket at epoch"], 200),
   faster(
     "KV over cma, 1 thread, 4 KiB pages",
     "kv, 4 KiB pages",

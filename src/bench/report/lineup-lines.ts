@@ -8,7 +8,8 @@ import { count, indented, microsText, rateRange, ratioNumber, ratioText } from "
 /** What each lineup is called in print. */
 const titles: Readonly<Record<string, string>> = {
   kv: "KV: a prompt's cache",
-  integrity: "KV with its bytes hashed where they land",
+  attach: "ATTACH: a prompt's cache used in place, again and again, nothing copied",
+  integrity: "KV as tickets at each level of integrity",
   small: "SMALL: a short prompt",
   tiny: "TINY: very many small pieces",
   "read, awake": "READ: one piece, asked for again and again",
