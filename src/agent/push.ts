@@ -48,8 +48,9 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
     checkNote(options.note)
     // The first one's: one that failed here and gave the lease back would take it from the one that writes.
     const done = peer.beginFilling(options.lease)
+    let connection: Connection | undefined
     try {
-      const connection = await peer.writer(run)
+      connection = await peer.writer(run)
       const held = await peer.claim(options.lease, run)
       checkLease(held, options)
       run.step("grant")
@@ -67,7 +68,8 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
       done()
     } catch (thrown) {
       // Nobody waits for this: the lease would also end by itself, its writer fenced off.
-      giveBack(cache, peer, options.lease, run.state === "posted").then(done, done)
+      const stopped = run.state === "posted" ? connection : undefined
+      giveBack(cache, peer, options.lease, stopped).then(done, done)
       throw thrown
     }
   })
@@ -75,12 +77,17 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
 
 /**
  * Gives a lease back that was not filled. What was `stopped` in mid-write may still have bytes on their way: only what
- * follows behind them over the same rails proves that they have arrived. Without that proof the lease is not released.
+ * follows behind them over the same connection proves that they have arrived. Without it the lease is not released.
  */
-async function giveBack(cache: LocalCache, peer: Peer, lease: string, stopped: boolean): Promise<void> {
+async function giveBack(
+  cache: LocalCache,
+  peer: Peer,
+  lease: string,
+  stopped: Connection | undefined,
+): Promise<void> {
   const deadline = cache.clock.now() + releaseMillis
   try {
-    if (stopped) await followBehind(cache, peer, deadline)
+    if (stopped !== undefined) await followBehind(cache, peer, stopped, deadline)
   } catch (thrown) {
     // Nor is it kept alive by us: its owner fences us off when it has run out.
     peer.abandon(lease)
@@ -90,7 +97,12 @@ async function giveBack(cache: LocalCache, peer: Peer, lease: string, stopped: b
 }
 
 /** Reads one stamp over each rail. @throws KvError as a move does. */
-async function followBehind(cache: LocalCache, peer: Peer, deadline: number): Promise<void> {
+async function followBehind(
+  cache: LocalCache,
+  peer: Peer,
+  connection: Connection,
+  deadline: number,
+): Promise<void> {
   const { rails } = peer.path.endpoint
   const { stamps } = cache
   const slot = stamps.take(rails * epochBytes)
@@ -100,7 +112,7 @@ async function followBehind(cache: LocalCache, peer: Peer, deadline: number): Pr
       builder.add(peer.epochs.region, 0, stamps.region, slot.start + rail * epochBytes, epochBytes, rail)
     }
     const plan = builder.finish()
-    await peer.connection.move({ direction: "read", plan, remote: [peer.epochs], deadline })
+    await connection.move({ direction: "read", plan, remote: [peer.epochs], deadline })
   } finally {
     stamps.give(slot)
   }

@@ -39,6 +39,8 @@ export class ScriptedConnection implements Connection {
   readonly stamps = new Uint32Array(8)
   arena: StampArena | undefined
   stampReads = 0
+  /** Why not even stamps come through any more. */
+  broken: KvError | undefined
   disposed = 0
   lose!: (error: Error) => void
   finish: () => void = () => {}
@@ -58,6 +60,7 @@ export class ScriptedConnection implements Connection {
     const { bytes, pieces } = move.plan
     const moved = { bytes, pieces, rails: [{ rail: 0, bytes }], retries: 2 }
     if (move.remote[0]?.region === stampsRegion.region) {
+      if (this.broken !== undefined) return Promise.reject(this.broken)
       this.#readStamps(move)
       return Promise.resolve(moved)
     }
@@ -89,6 +92,8 @@ export interface PeerRig {
   readonly clock: FakeClock
   readonly peer: Peer
   readonly connection: ScriptedConnection
+  /** What the peer is connected with once it may write. */
+  readonly writer: ScriptedConnection
   readonly end: PipeEnd
   /** What the peer's process has heard, and the bytes behind the last of it. */
   readonly heard: ControlMessage[]
@@ -121,7 +126,7 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
     () => {},
   )
   const card = cardOf("theirs", { layoutChanges: { heads }, epochs: { region: stampsRegion.region } })
-  const connection = new ScriptedConnection()
+  const [connection, writer] = [new ScriptedConnection(), new ScriptedConnection()]
   const endpoint = { transport: "imaginary", rails: 1 } as unknown as Endpoint
   const remote = { ...endpointOf, regions: [...endpointOf.regions, stampsRegion] }
   const path = { endpoint, remote, why: "imaginary: for a test", passedOver: [] }
@@ -141,7 +146,7 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
     calls: new Calls(channel, clock, card.agentId),
     path,
     connection,
-    reconnect: () => Promise.resolve(connection),
+    reconnect: () => Promise.resolve(writer),
     clock,
     pulseMillis: rigTimes.pulseMillis,
     silenceMillis: rigTimes.silenceMillis,
@@ -156,6 +161,7 @@ export function openPeer({ heads = 4, expiresMillis = 60_000 } = {}): PeerRig {
     clock,
     peer,
     connection,
+    writer,
     end,
     heard,
     attachments,
