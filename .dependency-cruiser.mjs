@@ -83,7 +83,8 @@ export default {
     },
     {
       name: "nothing-knows-the-simulation",
-      comment: "It plays the agents, and it is not shipped. What it needs of a room, the room offers to everybody.",
+      comment:
+        "It plays the agents, and it is not shipped. What it needs of a room, the room offers to everybody.",
       severity: "error",
       from: { path: "^src/", pathNot: "^src/sim/" },
       to: { path: "^src/sim/" },

@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads"
 import type { CoverageCounts } from "./coverage.ts"
 import { Coverage } from "./coverage.ts"
 import type { Violation } from "./promise-broken.ts"
-import type { ScheduleOptions } from "./schedule.ts"
+import type { ScheduleOptions } from "./schedule-terms.ts"
 
 /** What every schedule of a run has in common. */
 export type JobSettings = Omit<ScheduleOptions, "seed">

@@ -1,6 +1,6 @@
-import type { SimConnection } from "./fabric/connection.ts"
 import type { SimFabric } from "./fabric/fabric.ts"
 import { lostPeer } from "./fabric/fabric-errors.ts"
+import type { ConnectionPart } from "./fabric/parts.ts"
 import type { FaultsInForce } from "./faults-in-force.ts"
 import type { Links } from "./links.ts"
 import type { SimNetwork } from "./network.ts"
@@ -132,7 +132,7 @@ export class Mishaps {
         return () => {}
       }
       case "fabric lost": {
-        const connections: SimConnection[] = fabrics.flatMap((fabric) =>
+        const connections: ConnectionPart[] = fabrics.flatMap((fabric) =>
           [...fabric.endpoints.values()].flatMap((endpoint) => [...endpoint.connections]),
         )
         if (connections.length === 0) return undefined

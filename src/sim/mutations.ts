@@ -1,4 +1,4 @@
-import type { ScheduleOptions } from "./schedule.ts"
+import type { ScheduleOptions } from "./schedule-terms.ts"
 
 /** A change to one compiled file: `find` stands there exactly once. */
 export interface Patch {

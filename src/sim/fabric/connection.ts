@@ -3,7 +3,6 @@ import type { MemorySpan } from "../../memory/host-memory.ts"
 import { checkMove } from "../../transport/check-move.ts"
 import { preparedByRunning } from "../../transport/prepared-move.ts"
 import type {
-  Connection,
   Move,
   Moved,
   MoveRequest,
@@ -11,25 +10,25 @@ import type {
   RegionDescriptor,
   Session,
 } from "../../transport/transport.ts"
-import type { SimEndpoint } from "./endpoint.ts"
 import { lostPeer, rejectedKey } from "./fabric-errors.ts"
 import { SimMove } from "./move.ts"
+import type { ConnectionPart, EndpointPart } from "./parts.ts"
 
 /** Hardware gives up when nobody has answered for so long. A stream waits longer. */
 const silenceMillis = { nic: 800, stream: 15_000, mapped: Number.POSITIVE_INFINITY } as const
 
 /** A simulated way from one endpoint to another, as the caller holds it. */
-export class SimConnection implements Connection {
+export class SimConnection implements ConnectionPart {
   readonly transport: string
   readonly lost: Promise<Error>
-  readonly local: SimEndpoint
+  readonly local: EndpointPart
   readonly session: Session
-  readonly #admittedBy: SimEndpoint
+  readonly #admittedBy: EndpointPart
   readonly #moves = new Set<SimMove>()
   #failure: KvError | undefined
   #lose!: (error: Error) => void
 
-  constructor(local: SimEndpoint, peer: SimEndpoint, session: Session) {
+  constructor(local: EndpointPart, peer: EndpointPart, session: Session) {
     this.local = local
     this.#admittedBy = peer
     this.session = session
@@ -45,7 +44,7 @@ export class SimConnection implements Connection {
   attach?: (regions: readonly RegionDescriptor[]) => Promise<ReadonlyMap<number, MemorySpan>>
 
   /** Whom it is to: the life that let us in, unless the fabric is one that forgets lives. */
-  get peer(): SimEndpoint {
+  get peer(): EndpointPart {
     const { fabric } = this.#admittedBy
     if (this.#admittedBy.process.state !== "dead" || !fabric.lies("forgets-boots")) return this.#admittedBy
     return fabric.successorOf(this.#admittedBy) ?? this.#admittedBy
@@ -89,7 +88,7 @@ export class SimConnection implements Connection {
   }
 
   /** One of the two processes died. */
-  processDied(endpoint: SimEndpoint): void {
+  processDied(endpoint: EndpointPart): void {
     const { fabric } = this.local
     if (endpoint === this.local) {
       this.#failure = lostPeer("this process died")

@@ -5,7 +5,6 @@ import type { MemorySpan } from "../../memory/host-memory.ts"
 import type {
   Connection,
   ConnectOptions,
-  Endpoint,
   EndpointAddress,
   Reach,
   RegionDescriptor,
@@ -15,36 +14,34 @@ import type {
 import { SimMapping } from "../memory.ts"
 import type { SimProcess } from "../process.ts"
 import { SimConnection } from "./connection.ts"
-import type { SimFabric } from "./fabric.ts"
 import { lostPeer } from "./fabric-errors.ts"
-
-interface Admitted {
-  readonly key: Uint8Array
-  readonly rights: Rights
-  /** Its end was asked for, and is not reached yet: what is under way may still touch memory. */
-  leaving: boolean
-}
+import type { Admitted, ConnectionPart, EndpointPart, FabricPart } from "./parts.ts"
 
 /** Longest time that an endpoint takes to stop what is under way, in milliseconds. */
 export const stopMillisMax = 2
 
 /** One simulated fabric opened in one simulated process. */
-export class SimEndpoint implements Endpoint {
+export class SimEndpoint implements EndpointPart {
   readonly transport: string
   readonly rails: number
   readonly address: EndpointAddress
   readonly token: string
-  readonly fabric: SimFabric
+  readonly fabric: FabricPart
   readonly process: SimProcess
   readonly regions = new Map<number, SimMapping>()
   readonly keys = new Map<number, number>()
   readonly sessions = new Map<string, Admitted>()
-  readonly connections = new Set<SimConnection>()
+  readonly connections = new Set<ConnectionPart>()
   /** Keys count from 0 in each life, as those of libfabric do: a key of the last life opens something in this one. */
   #nextKey = 0
   #open = true
 
-  constructor(fabric: SimFabric, process: SimProcess, rails: number, token: string) {
+  constructor(
+    fabric: FabricPart & { readonly name: string },
+    process: SimProcess,
+    rails: number,
+    token: string,
+  ) {
     this.fabric = fabric
     this.process = process
     this.transport = fabric.name
@@ -132,7 +129,7 @@ export class SimEndpoint implements Endpoint {
           return answer(() => reject(new KvError("KV_PEER_UNREACHABLE", { what })))
         }
         peer.process.deliver(() => {
-          const connection = peer.#letIn(this, session)
+          const connection = peer.letIn(this, session)
           if (connection === undefined) {
             const what = "the peer does not know this session"
             return answer(() => reject(new KvError("KV_PEER_UNTRUSTED", { what })))
@@ -155,7 +152,7 @@ export class SimEndpoint implements Endpoint {
     })
   }
 
-  #letIn(caller: SimEndpoint, session: Session): SimConnection | undefined {
+  letIn(caller: EndpointPart, session: Session): Connection | undefined {
     const admitted = this.sessions.get(session.id)
     const known = admitted !== undefined && !admitted.leaving && timingSafeEqual(admitted.key, session.key)
     if (!this.#open || !(known || this.fabric.lies("asks-nobody"))) return undefined

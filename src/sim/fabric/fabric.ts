@@ -4,26 +4,7 @@ import type { Links } from "../links.ts"
 import type { SimProcess } from "../process.ts"
 import type { World } from "../world.ts"
 import { SimEndpoint } from "./endpoint.ts"
-
-/**
- * Whose work a transfer is, and so what stops it.
- *
- * - `mapped`: the reader's own thread copies from mapped pages. It stands still while the reader is paused, and goes on
- *   when the source is paused or dead. A mapping cannot be taken back.
- * - `nic`: hardware moves the bytes, whether the processes run or not.
- * - `stream`: threads of both processes move the bytes.
- */
-export type FabricKind = "mapped" | "nic" | "stream"
-
-/**
- * Lies that a broken fabric tells, to see the oracles catch them.
- *
- * - `stops-late`: a move rejects, and writes on.
- * - `dismisses-late`: a session's end is reported, and its moves go on.
- * - `forgets-boots`: a connection is to an address, whoever lives there.
- * - `asks-nobody`: whoever names a session gets in, with every right.
- */
-export type FabricLie = "stops-late" | "dismisses-late" | "forgets-boots" | "asks-nobody"
+import type { EndpointPart, FabricKind, FabricLie, FabricPart } from "./parts.ts"
 
 export interface FabricTraits {
   readonly name: string
@@ -32,13 +13,13 @@ export interface FabricTraits {
 }
 
 /** One fabric of a simulated world: what joins the endpoints that its processes open. */
-export class SimFabric {
+export class SimFabric implements FabricPart {
   readonly world: World
   readonly links: Links
   readonly name: string
   readonly kind: FabricKind
   /** Open endpoints by their tokens. */
-  readonly endpoints = new Map<string, SimEndpoint>()
+  readonly endpoints = new Map<string, EndpointPart>()
   /** Says why a process may not touch the memory of another; undefined when it may. */
   objection: (owner: SimProcess, toucher: SimProcess, direction: GrantDirection) => string | undefined = () =>
     undefined
@@ -72,7 +53,7 @@ export class SimFabric {
   }
 
   /** The endpoint that lives now where `endpoint` lived. */
-  successorOf(endpoint: SimEndpoint): SimEndpoint | undefined {
+  successorOf(endpoint: EndpointPart): EndpointPart | undefined {
     for (const other of this.endpoints.values()) {
       if (other.process.slot === endpoint.process.slot && other !== endpoint) return other
     }

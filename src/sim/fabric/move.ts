@@ -4,9 +4,8 @@ import { inside } from "../../transport/check-move.ts"
 import type { Move, Moved } from "../../transport/transport.ts"
 import type { SimMapping } from "../memory.ts"
 import type { World } from "../world.ts"
-import type { SimConnection } from "./connection.ts"
-import type { SimEndpoint } from "./endpoint.ts"
 import { lostPeer, rejectedKey } from "./fabric-errors.ts"
+import type { ConnectionPart, EndpointPart } from "./parts.ts"
 
 /** A run of bytes that one step of a move carries. */
 interface Run {
@@ -33,7 +32,7 @@ export class SimMove {
   readonly result: Promise<Moved>
   /** Resolves when nothing of it will touch memory of this side any more. */
   readonly ended: Promise<void>
-  readonly #connection: SimConnection
+  readonly #connection: ConnectionPart
   readonly #move: Move
   readonly #steps: Step[]
   readonly #abort = (): void => this.stop(new KvError("KV_CANCELLED", { what: "the transfer was cancelled" }))
@@ -45,7 +44,7 @@ export class SimMove {
   #stopped = false
   #silentSince: number | undefined
 
-  constructor(connection: SimConnection, move: Move) {
+  constructor(connection: ConnectionPart, move: Move) {
     this.#connection = connection
     this.#move = move
     const { random } = this.#world
@@ -190,7 +189,7 @@ export class SimMove {
     })
   }
 
-  #regionOf(endpoint: SimEndpoint, region: number): SimMapping | undefined {
+  #regionOf(endpoint: EndpointPart, region: number): SimMapping | undefined {
     // Pages that were mapped stay readable when their owner is gone.
     return endpoint.regions.get(region)
   }

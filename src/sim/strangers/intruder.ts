@@ -1,7 +1,7 @@
 import { KvError } from "../../errors/kv-error.ts"
 import { PlanBuilder } from "../../plan/transfer-plan.ts"
-import type { SimEndpoint } from "../fabric/endpoint.ts"
 import type { SimFabric } from "../fabric/fabric.ts"
+import type { EndpointPart } from "../fabric/parts.ts"
 import { SimMemory } from "../memory.ts"
 import type { SimProcess } from "../process.ts"
 import type { Random } from "../random.ts"
@@ -16,7 +16,7 @@ const loot = { bytes: 16, millis: 200 } as const
 export async function intrude(
   process: SimProcess,
   fabric: SimFabric,
-  victim: SimEndpoint,
+  victim: EndpointPart,
   random: Random,
 ): Promise<void> {
   const key = Uint8Array.from({ length: 32 }, () => random.below(256))

@@ -3,7 +3,6 @@ import type { GreetOptions } from "../../agent/greet.ts"
 import { identityOfSeed } from "../../agent/key-pairs.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import type { Card } from "../../wire/card.ts"
-import { SimEndpoint } from "../fabric/endpoint.ts"
 import type { SimFabric } from "../fabric/fabric.ts"
 import type { FaultsInForce } from "../faults-in-force.ts"
 import type { SimNetwork } from "../network.ts"
@@ -102,7 +101,7 @@ export class Strangers {
       }
       case "intruder": {
         const fabric = random.pick(fabrics)
-        const open = [...fabric.endpoints.values()].filter((endpoint) => endpoint instanceof SimEndpoint)
+        const open = [...fabric.endpoints.values()]
         if (open.length > 0) await intrude(process, fabric, random.pick(open), random)
       }
     }

@@ -4,23 +4,12 @@ import { fillSequence, scribble } from "../content.ts"
 import type { Life } from "../node.ts"
 import { allocated, giveBackWatched } from "./blocks.ts"
 import type { Ledger } from "./ledger.ts"
+import type { Lent } from "./lent.ts"
 import type { RequestTraits } from "./traits.ts"
 import { judgeLanded } from "./verdict.ts"
 
 /** Longest that a claimed lease may outlast its offer: requests end, and their leases with them. Milliseconds. */
 const heldMillisMost = 10_500
-
-/** What was lent: which blocks of which life, and since when they are not lent any more. */
-export interface Lent {
-  readonly name: string
-  readonly life: Life
-  readonly lease: string
-  readonly access: "read" | "write"
-  readonly tokens: number
-  /** What the blocks hold, or what their holder will fill them with. */
-  readonly filling: number
-  ended: { readonly why: LeaseEnd; readonly at: number } | undefined
-}
 
 /** Lends a sequence to be read, or room to be filled. Returns undefined when the owner has no blocks left. */
 export function lend(ledger: Ledger, name: string, life: Life, traits: RequestTraits): Lent | undefined {

@@ -7,7 +7,7 @@ import { scribble } from "../content.ts"
 import type { Life } from "../node.ts"
 import { allocated, giveBackWatched, StillBlocks } from "./blocks.ts"
 import type { Ledger } from "./ledger.ts"
-import type { Lent } from "./owner.ts"
+import type { Lent } from "./lent.ts"
 import type { RequestTraits } from "./traits.ts"
 import { judgeBytes, judgeReceipt, levelOf, mayBeForeign } from "./verdict.ts"
 

@@ -4,7 +4,7 @@ import type { StoredSequence } from "../../verify/fingerprint.ts"
 import { firstMisplaced, type Misplaced } from "../content.ts"
 import type { Life, SimNode } from "../node.ts"
 import type { Ledger } from "./ledger.ts"
-import type { Lent } from "./owner.ts"
+import type { Lent } from "./lent.ts"
 import type { RequestTraits } from "./traits.ts"
 
 /** The level that a transfer really has: what was asked for, or the floor of the side that moves it. */

@@ -11,8 +11,8 @@ import type {
   RegionDescriptor,
 } from "../transport.ts"
 import type { TransportFault } from "./fault-plan.ts"
+import type { FaultSource } from "./fault-source.ts"
 import { backwards, partOfPlan, placeInPlan, withoutPiece } from "./part-of-plan.ts"
-import type { FaultSource } from "./with-faults.ts"
 
 /** What nobody waits for any more, a late landing or a repeated write, is given up after this. */
 const lateMillisMax = 60_000

@@ -1,14 +1,8 @@
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import type { Connection, Endpoint, Transport } from "../transport.ts"
 import type { FaultPlan, Posted, TransportFault } from "./fault-plan.ts"
+import type { FaultClock, FaultSource } from "./fault-source.ts"
 import { FaultyConnection } from "./faulty-connection.ts"
-
-/** Time as the faults see it: that of the deadlines that moves are given. */
-export interface FaultClock {
-  now(): number
-  /** Runs `action` once after `millis`. Returns what cancels it. */
-  after(millis: number, action: () => void): () => void
-}
 
 /** What was done to a post, and when. */
 export interface FaultRecord extends Posted {
@@ -21,13 +15,6 @@ export interface FaultOptions {
   readonly clock?: FaultClock
   /** Told of each fault as it begins. */
   readonly onFault?: (record: FaultRecord) => void
-}
-
-/** What one wrapped transport shares over its endpoints and connections. */
-export interface FaultSource {
-  readonly clock: FaultClock
-  /** Counts a post, decides what goes wrong with it, and tells of it. */
-  next(posted: Omit<Posted, "number">): TransportFault | undefined
 }
 
 const machineClock: FaultClock = {
