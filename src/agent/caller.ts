@@ -2,10 +2,12 @@ import { KvError } from "../errors/kv-error.ts"
 import { blocksFor } from "../kv/kv-layout.ts"
 import { strongerIntegrity } from "../receipt/receipt.ts"
 import type { Card } from "../wire/card.ts"
+import { frameLimits } from "../wire/control-frame.ts"
 import type { CallMessage, ControlMessage } from "../wire/control-messages.ts"
 import type { Grant, GrantDirection } from "../wire/grant.ts"
 import { callsMax } from "./calls.ts"
 import { type MessageChannel, type Received, refusalRecord } from "./channel.ts"
+import { FewAtOnce } from "./few-at-once.ts"
 import type { LeaseBook } from "./lease-book.ts"
 import { type LocalCache, sequenceOf } from "./local-cache.ts"
 import { checkSameHeads, needsHashes, proveHashes } from "./proof.ts"
@@ -50,6 +52,12 @@ export class Caller {
   readonly #gone = new AbortController()
   #cancelSilence: () => void = () => {}
   #answering = 0
+  /** Bytes behind the calls that are being answered. */
+  #heldBytes = 0
+  readonly #hashing = new FewAtOnce(hashingMax)
+  readonly #proving = new Set<string>()
+  /** Leases whose bytes were found wrong, and how often. */
+  readonly #failedProofs = new Map<string, number>()
 
   constructor(parts: CallerParts) {
     this.#parts = parts
@@ -86,11 +94,20 @@ export class Caller {
       const what = `"${message.type}" has no place after the handshake`
       return this.close(new KvError("KV_WIRE_INVALID", { what }))
     }
+    if (attachment.byteLength > 0 && message.type !== "landed") {
+      const what = `"${message.type}" came with ${attachment.byteLength} bytes behind it, where none have a place`
+      return this.close(new KvError("KV_WIRE_INVALID", { what }))
+    }
+    if (this.#heldBytes + attachment.byteLength > heldBytesMax) {
+      const what = `hashes of more than ${heldBytesMax} bytes wait to be compared for one caller`
+      return this.close(new KvError("KV_LIMIT", { what }))
+    }
     if (this.#answering >= callsMax) {
       const what = `${callsMax} calls of ${this.#parts.card.agentId} are being answered already`
       return this.close(new KvError("KV_LIMIT", { what }))
     }
     this.#answering += 1
+    this.#heldBytes += attachment.byteLength
     this.#answer(message, attachment)
       .catch((thrown: unknown) => {
         if (!(thrown instanceof KvError)) throw thrown
@@ -98,6 +115,7 @@ export class Caller {
       })
       .finally(() => {
         this.#answering -= 1
+        this.#heldBytes -= attachment.byteLength
       })
   }
 
@@ -121,15 +139,16 @@ export class Caller {
         })
       }
       case "seals":
-        return this.#sendSeals(call, message.lease)
+        return this.#hashing.run(() => this.#sendSeals(call, message.lease))
       case "renew":
         return channel.send({ type: "renewed", call, ended: leases.renew(message.leases, session) })
       case "release":
         leases.release(message.lease, session)
+        this.#failedProofs.delete(message.lease)
         if (message.note !== undefined) this.#note(message.note, new Uint8Array(0), message.lease)
         return channel.send({ type: "released", call })
       case "landed":
-        return this.#prove(message, attachment)
+        return this.#hashing.run(() => this.#proveOnce(message, attachment))
     }
   }
 
@@ -141,6 +160,30 @@ export class Caller {
     leases.held(lease, session)
     const bytes = new Uint8Array(hashes.buffer, hashes.byteOffset, hashes.byteLength)
     channel.send({ type: "sealed", call, unitTokens: cache.layout.blockTokens }, bytes)
+  }
+
+  /** One proof at a time for a lease, and few that fail: to hash is work, and who asks for it in vain may ask for ever. */
+  async #proveOnce(message: Extract<CallMessage, { type: "landed" }>, attachment: Uint8Array): Promise<void> {
+    const { lease } = message
+    const failed = this.#failedProofs.get(lease) ?? 0
+    if (this.#proving.has(lease) || failed >= failedProofsMax) {
+      throw new KvError("KV_LIMIT", {
+        what: `lease ${lease.slice(0, 8)}… is ${failed >= failedProofsMax ? "not proven" : "being proven"}`,
+        why: `its bytes are compared once at a time, and ${failedProofsMax} times in vain at most`,
+        next: "release the lease, and ask for another",
+      })
+    }
+    this.#proving.add(lease)
+    try {
+      await this.#prove(message, attachment)
+      this.#failedProofs.delete(lease)
+    } catch (thrown) {
+      if (thrown instanceof KvError && thrown.code === "KV_BYTES_DIFFER")
+        this.#failedProofs.set(lease, failed + 1)
+      throw thrown
+    } finally {
+      this.#proving.delete(lease)
+    }
   }
 
   /** A writer says that its bytes are in place: they are compared with its hashes before the blocks are ours again. */
@@ -191,6 +234,12 @@ export class Caller {
   }
 }
 
+/** Questions of one caller that make this side hash, at a time; the others wait. */
+const hashingMax = 4
+/** Times that the bytes of one lease may be found wrong. */
+const failedProofsMax = 3
+/** Bytes of hashes that may wait for one caller: those of two messages of the longest kind. */
+const heldBytesMax = 2 * frameLimits.attachment
 /** Longest time in which what a writer left is hashed. */
 const proofMillisMax = 600_000
 

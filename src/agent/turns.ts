@@ -4,8 +4,8 @@ import type { MessageChannel, Received } from "./channel.ts"
 import type { Clock } from "./control-network.ts"
 import { type HandshakeEvent, type HandshakeState, nextHandshakeState } from "./handshake-state.ts"
 
-/** Messages that may come before their turn. */
-const earlyMax = 64
+/** Messages that may come before their turn: an honest peer has no more than a refusal to say. */
+const earlyMax = 4
 
 /** What a conversation in turns needs to know. */
 export interface TurnsOptions {

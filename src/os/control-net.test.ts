@@ -39,6 +39,34 @@ test("what is sent arrives, what was sent last before a close too, and both side
   await close()
 })
 
+test("a caller that leaves its answers unread is not read any more, until it takes them", async () => {
+  const { caller, listener, close } = await openChannels()
+  let asked = 0
+  const answer = new Uint8Array(2 ** 16)
+  listener.onBytes((bytes) => {
+    asked += bytes.byteLength
+    for (let i = 0; i < bytes.byteLength; i++) listener.send(answer)
+  })
+  // More answers than the kernel keeps, and nobody reads them yet.
+  const questions = 1024
+  for (let i = 0; i < questions; i++) {
+    caller.send(new Uint8Array(1))
+    if (i % 8 === 7) await new Promise(setImmediate)
+  }
+  for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate)
+  assert.ok(asked < questions, `${asked} questions were read`)
+  let answered = 0
+  await new Promise<void>((resolve) => {
+    caller.onBytes((bytes) => {
+      answered += bytes.byteLength
+      if (answered === questions * answer.byteLength) resolve()
+    })
+  })
+  assert.equal(asked, questions)
+  caller.close()
+  await close()
+})
+
 test("closing a listener ends its channels", async () => {
   const { caller, close } = await openChannels()
   caller.onBytes(() => {})

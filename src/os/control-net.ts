@@ -7,6 +7,8 @@ import { listenError } from "./listen-error.ts"
 const channelsMax = 256
 /** Bytes that may wait to be sent on one channel: a peer that does not read is cut off. */
 const unsentBytesMax = 256 * 2 ** 20
+/** From so many unsent bytes on, no more is read from a caller: it shall take its answers before it asks again. */
+const unsentBytesEnough = 2 ** 20
 /** A peer whose machine or cable died sends no farewell: probes after this silence notice it within seconds. */
 const probes = { keepAlive: true, keepAliveInitialDelay: 5000 } as const
 
@@ -22,7 +24,7 @@ function listen(
   const server = createServer({ noDelay: true, ...probes }, (socket) => {
     sockets.add(socket)
     socket.on("close", () => sockets.delete(socket))
-    onChannel(channelOf(socket))
+    onChannel(channelOf(socket, "answers"))
   })
   server.maxConnections = channelsMax
   return new Promise((resolve, reject) => {
@@ -68,12 +70,13 @@ function connect(host: string, port: number, timeoutMillis: number): Promise<Con
     })
     socket.once("connect", () => {
       clearTimeout(timer)
-      resolve(channelOf(socket))
+      resolve(channelOf(socket, "asks"))
     })
   })
 }
 
-function channelOf(socket: Socket): ControlChannel {
+/** @param side only the one who answers stops reading: if both did, both would wait for each other. */
+function channelOf(socket: Socket, side: "asks" | "answers"): ControlChannel {
   let reason = "the peer closed the channel"
   socket.on("error", (error) => {
     reason = error.message
@@ -87,6 +90,9 @@ function channelOf(socket: Socket): ControlChannel {
       if (socket.writableLength > unsentBytesMax) {
         reason = `the peer left ${socket.writableLength} bytes unread`
         socket.destroy()
+      } else if (side === "answers" && socket.writableLength > unsentBytesEnough && !socket.isPaused()) {
+        socket.pause()
+        socket.once("drain", () => socket.resume())
       }
     },
     onBytes: (listener) => socket.on("data", listener),
