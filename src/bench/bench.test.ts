@@ -62,7 +62,7 @@ test(
     const { report, printed } = await benchTiny()
     assert.equal(report.verdict, "identical")
     const ids = new Set(report.lineups.map(({ id }) => id))
-    for (const id of ["kv", "small", "tiny", "read, awake", "read, idle", "integrity"])
+    for (const id of ["kv", "attach", "small", "tiny", "read, awake", "read, idle", "integrity"])
       assert.ok(ids.has(id), id)
     for (const { results, hash, rounds } of report.lineups) {
       assert.match(hash, /^[0-9a-f]{16}$/)

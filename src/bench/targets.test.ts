@@ -23,9 +23,9 @@ function contender(name: string, microsByRound: readonly (number | null)[]): Con
   }
 }
 
-function findings(results: readonly ContenderResult[]): BenchFindings {
-  const kv: LineupResult = {
-    id: "kv",
+function findings(results: readonly ContenderResult[], id = "kv"): BenchFindings {
+  const lineup: LineupResult = {
+    id,
     job: "6,400 × 64 KiB",
     pages: "memory files",
     pieces: 6400,
@@ -45,7 +45,7 @@ function findings(results: readonly ContenderResult[]): BenchFindings {
     ceilings: "",
     notes: [],
     peers: [],
-    lineups: [kv],
+    lineups: [lineup],
     plans: [],
     integrity: [],
     idle: [],

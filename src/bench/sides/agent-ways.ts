@@ -33,7 +33,8 @@ export interface AgentOffer {
 
 interface Reached {
   readonly agent: Agent
-  readonly leases: readonly HeldLease[]
+  /** What is held, and where it lands. */
+  readonly sequences: readonly { readonly lease: HeldLease; readonly into: Uint32Array }[]
 }
 
 /**
@@ -69,15 +70,23 @@ export class AgentWays {
     return { lane, job, address: `${host}:${port}`, secret, leases }
   }
 
-  /** Opens an agent on the side that wants the bytes, connects it, and claims all that was lent. */
+  /**
+   * Opens an agent on the side that wants the bytes, connects it, and claims all that was lent. Sequences land one behind
+   * the other in the job's target blocks.
+   */
   async reach({ lane, job, address, secret, leases }: AgentOffer): Promise<void> {
     const agent = await this.#open(lane, job, secret, writers)
     const peer = await agent.connect(address, patienceMillis)
-    const held: HeldLease[] = []
-    for (const lease of leases) {
-      held.push(await agent.claim(peer, lease, { deadline: performance.now() + patienceMillis }))
+    const { targets } = jobBlocks(job, this.#shape)
+    const sequences: { lease: HeldLease; into: Uint32Array }[] = []
+    let next = 0
+    for (const id of leases) {
+      const lease = await agent.claim(peer, id, { deadline: performance.now() + patienceMillis })
+      const from = next
+      next += lease.granted.blocks.length
+      sequences.push({ lease, into: targets.slice(from, next) })
     }
-    this.#reached.set(wayKey(lane, job), { agent, leases: held })
+    this.#reached.set(wayKey(lane, job), { agent, sequences })
   }
 
   /** Posts a prepared read as a ticket, as often as told. */
@@ -130,20 +139,16 @@ export class AgentWays {
     return micros
   }
 
-  /** Sequences of one job land one behind the other in the blocks that are its targets. */
   #prepare(lane: Lane, job: Job, level: IntegrityLevel, sequence: number): PreparedRead {
-    const { agent, leases } = this.#way(lane, job)
-    const lease = leases[sequence]!
-    const { targets } = jobBlocks(job, this.#shape)
-    const from = leases.slice(0, sequence).reduce((sum, { granted }) => sum + granted.blocks.length, 0)
-    const into = targets.slice(from, from + lease.granted.blocks.length)
-    return agent.prepareRead({ lease, into, integrity: level })
+    const { agent, sequences } = this.#way(lane, job)
+    return agent.prepareRead({ ...sequences[sequence]!, integrity: level })
   }
 
   async #attachment(lane: Lane, job: Job, sequence: number, level: IntegrityLevel): Promise<PreparedAttach> {
     const key = `${wayKey(lane, job)} ${sequence} ${level}`
-    const { agent, leases } = this.#way(lane, job)
-    const prepared = this.#attachments.get(key) ?? (await agent.prepareAttach(leases[sequence]!, level))
+    const { agent, sequences } = this.#way(lane, job)
+    const { lease } = sequences[sequence]!
+    const prepared = this.#attachments.get(key) ?? (await agent.prepareAttach(lease, level))
     this.#attachments.set(key, prepared)
     return prepared
   }
