@@ -78,6 +78,8 @@ const targets: readonly Target[] = [
     ["stream × 1", "plain stream × 1"],
     1.3,
   ),
+  // Ours looks again and again while it is awake: this one waits in the same way.
+  slower("4 KiB read over tcp, awake, p50", "read, awake", ["tcp × 1"], ["stream × 1, spinning"], 1.3),
   slower(
     "4 KiB read over tcp, idle, p50",
     "read, idle",
