@@ -134,11 +134,11 @@ function scattered(count: number, length: number): Piece[] {
   })
 }
 
-/** Registers the contract's tests for one transport. */
-export function transportContract(transport: Transport, skips: Skips = {}): void {
+/** Registers the contract's tests for one transport. `title`: for one that is made in several ways. */
+export function transportContract(transport: Transport, skips: Skips = {}, title = transport.name): void {
   const it = (name: string, body: () => Promise<void>, caseName?: CaseName): void => {
     const skip = caseName === undefined ? undefined : skips[caseName]
-    test(`${transport.name}: ${name}`, skip === undefined ? {} : { skip }, body)
+    test(`${title}: ${name}`, skip === undefined ? {} : { skip }, body)
   }
 
   for (const direction of ["read", "write"] as const) {

@@ -28,6 +28,8 @@ const table = {
   sched_yield: { result: "i32", parameters: [] },
   // int socket(int domain, int type, int protocol)
   socket: { result: "i32", parameters: ["i32", "i32", "i32"] },
+  // int socketpair(int domain, int type, int protocol, int sv[2])
+  socketpair: { result: "i32", parameters: ["i32", "i32", "i32", "ptr"] },
   // int bind(int sockfd, const struct sockaddr *addr, socklen_t addrlen)
   bind: { result: "i32", parameters: ["i32", "ptr", "u32"] },
   // int listen(int sockfd, int backlog)

@@ -17,6 +17,7 @@ export type MoverCommand =
   | { readonly type: "admit"; readonly session: string; readonly key: Uint8Array; readonly rights: Rights }
   | { readonly type: "dismiss"; readonly session: string; readonly call: number }
   | ConnectCommand
+  | AdoptCommand
   | PostCommand
   | { readonly type: "forget"; readonly prepared: number }
   | ExpressCommand
@@ -35,6 +36,14 @@ export interface ConnectCommand {
   readonly deadlineMillis: number
   /** True for the stream that the main thread works with itself once it is up. */
   readonly express: boolean
+  /** A socket that is connected already, now the mover's: what is behind it went through a TLS handshake. */
+  readonly fd?: number
+}
+
+/** Takes a caller that somebody else let in. Its socket is the mover's from here on. */
+export interface AdoptCommand {
+  readonly type: "adopt"
+  readonly fd: number
 }
 
 /** Carries out this rail's part of a prepared move. */
@@ -88,7 +97,8 @@ export type MoverEvent =
 
 /** How a mover is started. */
 export interface MoverStart {
-  readonly host: string
+  /** Where to listen; undefined when its callers are brought to it. */
+  readonly host: string | undefined
   /** The descriptor that the main thread rings after posting a command. */
   readonly wakeUp: number
   /** One Int32; 1 tells the mover to end at once, also while the process is exiting. */

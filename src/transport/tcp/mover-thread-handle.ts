@@ -32,7 +32,7 @@ export class MoverThread {
 
   /** @throws KvError KV_OS, KV_PORT_IN_USE when the mover cannot listen on `host`. */
   static async start(
-    host: string,
+    host: string | undefined,
     spin: MoverSpin,
     onEvent: (event: MoverEvent) => void,
   ): Promise<MoverThread> {
@@ -46,7 +46,7 @@ export class MoverThread {
     }
   }
 
-  private constructor(host: string, spin: MoverSpin, onEvent: (event: MoverEvent) => void) {
+  private constructor(host: string | undefined, spin: MoverSpin, onEvent: (event: MoverEvent) => void) {
     this.#memory = new ControlMemory(4096)
     this.#wakeUp = new WakeUp(openWakeUp(), this.#memory)
     const stopFlag = this.#stopFlag.buffer
@@ -76,9 +76,14 @@ export class MoverThread {
     })
   }
 
-  /** Port that the mover's listener got. */
+  /** Port that the mover's listener got; 0 without one. */
   get port(): number {
     return this.#port
+  }
+
+  /** True when the thread has ended or failed. */
+  get gone(): boolean {
+    return this.#gone !== undefined
   }
 
   /** Sends a command; it is carried out in order. */

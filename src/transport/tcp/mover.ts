@@ -45,7 +45,8 @@ export class Mover implements MoverHost {
   readonly #poller: Poller
   readonly #wakeUp: WakeUp
   readonly #stopFlag: Int32Array
-  readonly #listener: { readonly fd: number; readonly port: number }
+  /** Undefined when callers are brought to it. */
+  readonly #listener: number | undefined
   readonly #listening = new Set<ListenerStream>()
   readonly #calling = new Map<number, CallerStream>()
   readonly #express = new Map<number, CallerStream>()
@@ -69,8 +70,9 @@ export class Mover implements MoverHost {
     this.#wakeUp = new WakeUp(start.wakeUp, this.#memory)
     this.#stopFlag = new Int32Array(start.stopFlag)
     this.#spin = new SpinPermit(start.spinners, start.spinMicros)
-    this.#listener = this.sockets.listen(start.host, 0)
-    this.emit({ type: "listening", port: this.#listener.port })
+    const door = start.host === undefined ? undefined : this.sockets.listen(start.host, 0)
+    this.#listener = door?.fd
+    this.emit({ type: "listening", port: door?.port ?? 0 })
   }
 
   emit(event: MoverEvent): void {
@@ -85,7 +87,8 @@ export class Mover implements MoverHost {
       // Also after a failure: the descriptors are the process's, and peers wait until they are closed.
       this.#spin.giveBack()
       for (const stream of this.#all()) stream.close("this side stopped")
-      this.sockets.close(this.#listener.fd)
+      if (this.#listener !== undefined) this.sockets.close(this.#listener)
+      this.#closeUnheard()
       for (const memory of this.#spareMemory) memory[Symbol.dispose]()
       this.#memory[Symbol.dispose]()
     }
@@ -102,7 +105,7 @@ export class Mover implements MoverHost {
     this.#poller.clear()
     const bell = this.#poller.watch(this.#wakeUp.fd, interest.read)
     const open = this.#doorClosedUntil <= now && this.#hasRoom()
-    const door = this.#poller.watch(this.#listener.fd, open ? interest.read : 0)
+    const door = this.#poller.watch(this.#listener ?? -1, open ? interest.read : 0)
     for (const stream of this.#streams) {
       if (stream.deadlineMillis <= now) stream.expired(now)
       // Also when it was closed just now: every stream keeps its place in the table until the list is made anew.
@@ -119,7 +122,7 @@ export class Mover implements MoverHost {
       const stream = this.#streams[i]!
       if (!stream.closed) stream.ready(events)
     }
-    if (this.#poller.ready(door) !== 0) this.#accept()
+    if (this.#listener !== undefined && this.#poller.ready(door) !== 0) this.#accept(this.#listener)
     if (this.#poller.ready(bell) !== 0) {
       this.#obey()
       busy = true
@@ -148,9 +151,9 @@ export class Mover implements MoverHost {
     return [...this.#listening, ...this.#calling.values(), ...this.#express.values()]
   }
 
-  #accept(): void {
+  #accept(listener: number): void {
     while (this.#hasRoom()) {
-      const fd = this.sockets.accept(this.#listener.fd)
+      const fd = this.sockets.accept(listener)
       if (fd < 0) {
         // The caller stays in the queue; asking again at once would be a busy loop.
         if (exhausted.has(errnoName(-fd))) this.#doorClosedUntil = sharedMillis() + exhaustedPauseMillis
@@ -158,6 +161,25 @@ export class Mover implements MoverHost {
       }
       this.#listening.add(new ListenerStream(this, fd, this.#takeMemory()))
       this.changed()
+    }
+  }
+
+  /** A caller that a gate let in. */
+  #adopt(fd: number): void {
+    if (!this.#hasRoom()) return this.sockets.close(fd)
+    this.#listening.add(new ListenerStream(this, fd, this.#takeMemory()))
+    this.changed()
+  }
+
+  /** Sockets in commands that will not be carried out any more: nobody else knows of them. */
+  #closeUnheard(): void {
+    for (;;) {
+      const message = receiveMessageOnPort(this.#port) as { message: MoverCommand } | undefined
+      if (message === undefined) return
+      const command = message.message
+      if ((command.type === "connect" || command.type === "adopt") && command.fd !== undefined) {
+        this.sockets.close(command.fd)
+      }
     }
   }
 
@@ -200,6 +222,7 @@ export class Mover implements MoverHost {
     else if (command.type === "admit") this.sessions.set(command.session, command)
     else if (command.type === "dismiss") this.#dismiss(command.session, command.call)
     else if (command.type === "connect") this.#connect(command)
+    else if (command.type === "adopt") this.#adopt(command.fd)
     else if (command.type === "post") this.#post(command)
     else if (command.type === "forget") this.#prepared.delete(command.prepared)
     else if (command.type === "express") this.#express.get(command.connection)?.takeBack(command)
@@ -241,12 +264,13 @@ export class Mover implements MoverHost {
     const { connection, express } = command
     try {
       if (this.#room() <= 0) {
+        if (command.fd !== undefined) this.sockets.close(command.fd)
         throw new KvError("KV_LIMIT", {
           what: `this rail already has ${streamsMax} streams`,
           next: "close some peers",
         })
       }
-      const fd = this.sockets.connect(command.host, command.port)
+      const fd = command.fd ?? this.sockets.connect(command.host, command.port)
       const stream = new CallerStream(this, fd, this.#takeMemory(), command)
       if (express) this.#express.set(connection, stream)
       else this.#calling.set(connection, stream)

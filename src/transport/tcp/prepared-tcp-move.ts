@@ -6,25 +6,16 @@ import { OnePost } from "../prepared-move.ts"
 import type { Moved, MoveRequest, PostOptions, PreparedMove } from "../transport.ts"
 import { expressBytesMax, expressPiecesMax } from "./express-desk.ts"
 import { hashLanded } from "./landed-hashes.ts"
+import type { MovingRails } from "./moving-rails.ts"
 import { type DealtMove, dealMove, viewOfUnit } from "./rail-pieces.ts"
 import { refusal } from "./refusal.ts"
-import type { TcpConnection } from "./tcp-connection.ts"
-
-/** One move over all rails: it ends when every rail that carries a part of it has ended. */
-export interface PendingMove {
-  readonly bytesByRail: number[]
-  readonly railsLeft: Set<number>
-  failure: KvError | undefined
-  resolve(): void
-  reject(error: KvError): void
-}
 
 let nextMove = 1
 let nextPrepared = 1
 
 /** A checked move. What the rails carry is worked out at its first post, and told to each mover once. */
 export class PreparedTcpMove implements PreparedMove {
-  readonly #connection: TcpConnection
+  readonly #connection: MovingRails
   readonly #request: MoveRequest
   readonly #once: boolean
   readonly #id = nextPrepared++
@@ -36,7 +27,7 @@ export class PreparedTcpMove implements PreparedMove {
   #told = false
 
   /** @param once true when it is posted once and never disposed of. */
-  constructor(connection: TcpConnection, request: MoveRequest, once: boolean) {
+  constructor(connection: MovingRails, request: MoveRequest, once: boolean) {
     this.#connection = connection
     this.#request = request
     this.#once = once

@@ -1,23 +1,20 @@
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
-import type { MemorySpan } from "../../memory/host-memory.ts"
 import { checkMove } from "../check-move.ts"
 import type { Connection, Move, Moved, MoveRequest, PreparedMove } from "../transport.ts"
-import type { ExpressDesk } from "./express-desk.ts"
 import { ExpressStream } from "./express-stream.ts"
 import type { MoverCommand, MoverEvent } from "./mover-messages.ts"
 import type { MoverThread } from "./mover-thread-handle.ts"
-import { type PendingMove, PreparedTcpMove } from "./prepared-tcp-move.ts"
+import type { MovingRails, PendingMove, RailOwner } from "./moving-rails.ts"
+import { PreparedTcpMove } from "./prepared-tcp-move.ts"
 
 /** Moves that may be under way on one connection at once. */
 const movesMax = 1024
 
 /** What a connection needs of its endpoint. */
-export interface TcpOwner {
-  readonly movers: readonly MoverThread[]
-  readonly spans: ReadonlyMap<number, MemorySpan>
+export interface TcpOwner extends RailOwner {
   readonly connections: Map<number, TcpConnection>
-  /** Absent where the calling thread never waits by itself. */
-  readonly desk: ExpressDesk | undefined
+  /** Closes all streams of a connection, also those that are still being made. */
+  disconnect(connection: number): void
 }
 
 /**
@@ -25,7 +22,7 @@ export interface TcpOwner {
  *
  * When one is lost, the connection is lost. The express stream counts as a rail with a number behind all others.
  */
-export class TcpConnection implements Connection {
+export class TcpConnection implements Connection, MovingRails {
   readonly transport = "tcp"
   readonly session: string
   readonly lost: Promise<Error>
@@ -86,7 +83,7 @@ export class TcpConnection implements Connection {
       this.#failure = error
       this.releaseExpress()
       // Also the lost stream's own mover: it may have the express stream, or the rail beside it.
-      for (const mover of this.owner.movers) mover.tellQuietly({ type: "disconnect", connection: this.id })
+      this.owner.disconnect(this.id)
       this.#rejectUp(error)
       this.#resolveLost(error)
     }
@@ -104,6 +101,11 @@ export class TcpConnection implements Connection {
     this.express.close()
     this.express = undefined
     this.#streamsUp.delete(this.expressRail)
+  }
+
+  /** False when its streams are gone, or about to be closed. */
+  get usable(): boolean {
+    return this.#failure === undefined
   }
 
   /** @throws KvError the reason why this connection can carry nothing more. */
@@ -151,7 +153,7 @@ export class TcpConnection implements Connection {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#failure !== undefined) return
     this.releaseExpress()
-    for (const mover of this.owner.movers) mover.tellQuietly({ type: "disconnect", connection: this.id })
+    this.owner.disconnect(this.id)
     await this.lost
   }
 

@@ -1,4 +1,5 @@
 import { transportContract } from "../contract.ts"
-import { tcp } from "./tcp.ts"
+import { createTcp, tcp } from "./tcp.ts"
 
 transportContract(tcp)
+transportContract(createTcp({ encryption: "tls" }), {}, "tcp (tls)")

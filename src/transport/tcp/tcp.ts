@@ -3,6 +3,7 @@ import { assert } from "../../errors/assert.ts"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { toSharedMillis } from "../../os/clock.ts"
+import { closeSocket } from "../../os/socket-pair.ts"
 import type {
   Connection,
   ConnectOptions,
@@ -16,18 +17,40 @@ import type {
   Transport,
 } from "../transport.ts"
 import { ExpressDesk } from "./express-desk.ts"
-import type { MoverEvent } from "./mover-messages.ts"
+import type { AdoptCommand, ConnectCommand, MoverEvent } from "./mover-messages.ts"
 import { MoverThread } from "./mover-thread-handle.ts"
 import { SpinPermit } from "./spin-permit.ts"
 import { TcpConnection } from "./tcp-connection.ts"
+import { GateThread } from "./tls-gate-handle.ts"
+import type { GateEvent } from "./tls-gate-messages.ts"
+
+/** Whether what crosses the network can be read there. */
+export type Encryption = "none" | "tls"
+
+/** Every way to carry the bytes, for help texts. */
+export const encryptions: readonly Encryption[] = ["none", "tls"]
+
+/** How the tcp transport is made. */
+export interface TcpOptions {
+  /**
+   * `tls`: every stream is TLS 1.3, and both sides prove the session in its handshake. The peer must want the same.
+   *
+   * It copies, and small reads do not take the express way. `none` when absent: for a network that you trust.
+   */
+  readonly encryption?: Encryption
+}
 
 /**
  * Bytes over TCP streams, scattered and gathered straight from and into place.
  *
- * One mover thread per rail runs that rail's listener and streams. Everything is refused that does not come from an
- * admitted session. The payload is not encrypted: use it on a network that you trust.
+ * One mover thread per rail runs that rail's streams. Everything is refused that does not come from an admitted session.
  */
-export const tcp: Transport = { name: "tcp", open: openTcp }
+export function createTcp({ encryption = "none" }: TcpOptions = {}): Transport {
+  return { name: "tcp", open: (options) => openTcp(options, encryption) }
+}
+
+/** The tcp transport as most use it: nothing encrypted, nothing copied. */
+export const tcp: Transport = createTcp()
 
 /**
  * How long a post of a small read looks for its answer by itself, in microseconds.
@@ -39,13 +62,20 @@ const postSpinMicrosDefault = 50
 /** One Int32: how many threads of this process spin just now. */
 const spinners = new SharedArrayBuffer(4)
 
-async function openTcp(options: EndpointOptions): Promise<Endpoint> {
-  const { postSpinMicros = postSpinMicrosDefault, moverSpinMicros = 0 } = options
-  const endpoint = new TcpEndpoint(options.host, postSpinMicros)
+async function openTcp(options: EndpointOptions, encryption: Encryption): Promise<Endpoint> {
+  const { host, postSpinMicros = postSpinMicrosDefault, moverSpinMicros = 0 } = options
+  const tls = encryption === "tls"
+  // The way through TLS takes longer than it makes sense to wait for.
+  const endpoint = new TcpEndpoint(host, tls, tls ? 0 : postSpinMicros)
   const spin = { spinners, spinMicros: moverSpinMicros }
   try {
     for (let rail = 0; rail < options.rails; rail++) {
-      endpoint.movers.push(await MoverThread.start(options.host, spin, (event) => endpoint.hear(event, rail)))
+      const mover = await MoverThread.start(tls ? undefined : host, spin, (event) =>
+        endpoint.hear(event, rail),
+      )
+      endpoint.movers.push(mover)
+      if (!tls) continue
+      endpoint.gates.push(await GateThread.start(host, (event) => endpoint.hearGate(event, rail)))
     }
   } catch (thrown) {
     await endpoint[Symbol.asyncDispose]()
@@ -57,16 +87,21 @@ async function openTcp(options: EndpointOptions): Promise<Endpoint> {
 class TcpEndpoint implements Endpoint {
   readonly transport = "tcp"
   readonly movers: MoverThread[] = []
+  /** One for each mover with TLS, none without. */
+  readonly gates: GateThread[] = []
   readonly spans = new Map<number, MemorySpan>()
   readonly connections = new Map<number, TcpConnection>()
   readonly desk: ExpressDesk | undefined
   readonly #host: string
+  readonly #tls: boolean
   readonly #keys = new Map<number, number>()
   #nextConnection = 1
+  #closing = false
   #closed = false
 
-  constructor(host: string, postSpinMicros: number) {
+  constructor(host: string, tls: boolean, postSpinMicros: number) {
     this.#host = host
+    this.#tls = tls
     const permit = new SpinPermit(spinners, postSpinMicros)
     this.desk = permit.wanted ? new ExpressDesk(permit) : undefined
   }
@@ -76,7 +111,8 @@ class TcpEndpoint implements Endpoint {
   }
 
   get address(): EndpointAddress {
-    return { transport: "tcp", host: this.#host, ports: this.movers.map((mover) => mover.port) }
+    const ports = (this.#tls ? this.gates : this.movers).map(({ port }) => port)
+    return { transport: "tcp", host: this.#host, ports, ...(this.#tls ? { tls: 1 } : {}) }
   }
 
   /** One event of one rail's mover. */
@@ -91,6 +127,29 @@ class TcpEndpoint implements Endpoint {
       const connection = this.connections.get(event.connection)
       if (connection !== undefined) connection.hear(event, rail)
       else if (event.type === "lent") this.desk?.close(event.fd)
+    }
+  }
+
+  /** One event of one rail's gate. */
+  hearGate(event: GateEvent, rail: number): void {
+    if (event.type === "accepted") this.#give(rail, { type: "adopt", fd: event.fd })
+    else if (event.type === "secured") {
+      const { command, fd } = event
+      if (this.connections.get(command.connection)?.usable === true) this.#give(rail, { ...command, fd })
+      else closeSocket(fd)
+    } else if (event.type === "failed" || event.type === "lost") this.hear(event, rail)
+  }
+
+  /** Gives a socket to a mover; one that has ended or is about to would never close it. */
+  #give(rail: number, command: (AdoptCommand | ConnectCommand) & { readonly fd: number }): void {
+    const mover = this.movers[rail]
+    if (mover === undefined || mover.gone || this.#closing) closeSocket(command.fd)
+    else mover.tell(command)
+  }
+
+  disconnect(connection: number): void {
+    for (const thread of [...this.gates, ...this.movers]) {
+      thread.tellQuietly({ type: "disconnect", connection })
     }
   }
 
@@ -110,14 +169,16 @@ class TcpEndpoint implements Endpoint {
     await Promise.all(this.movers.map((mover) => mover.ask((call) => ({ type: "deregister", region, call }))))
   }
 
-  admit(session: Session, rights: Rights): Promise<void> {
-    for (const mover of this.movers)
-      mover.tell({ type: "admit", session: session.id, key: session.key, rights })
-    return Promise.resolve()
+  async admit({ id, key }: Session, rights: Rights): Promise<void> {
+    for (const mover of this.movers) mover.tell({ type: "admit", session: id, key, rights })
+    await Promise.all(
+      this.gates.map((gate) => gate.ask((call) => ({ type: "admit", session: id, key, call }))),
+    )
   }
 
   async dismiss(sessionId: string): Promise<void> {
     const ours = [...this.connections.values()].filter((connection) => connection.session === sessionId)
+    for (const gate of this.gates) gate.tellQuietly({ type: "dismiss", session: sessionId })
     await Promise.all([
       ...ours.map((connection) => connection[Symbol.asyncDispose]()),
       ...this.movers.map((mover) => mover.ask((call) => ({ type: "dismiss", session: sessionId, call }))),
@@ -126,15 +187,24 @@ class TcpEndpoint implements Endpoint {
 
   reaches(address: EndpointAddress): Reach {
     if (address.transport !== "tcp") return { usable: false, why: "the peer offers no tcp endpoint" }
-    return parseAddress(address) === undefined
-      ? { usable: false, why: "the peer's tcp address is malformed" }
-      : { usable: true, why: "both sides speak tcp" }
+    const peer = parseAddress(address)
+    if (peer === undefined) return { usable: false, why: "the peer's tcp address is malformed" }
+    if (peer.tls && !this.#tls)
+      return { usable: false, why: "the peer wants TLS and this side does not offer it" }
+    if (!peer.tls && this.#tls)
+      return { usable: false, why: "this side wants TLS and the peer does not offer it" }
+    return { usable: true, why: this.#tls ? "both sides speak tcp with TLS 1.3" : "both sides speak tcp" }
   }
 
   async connect(session: Session, address: EndpointAddress, options: ConnectOptions): Promise<Connection> {
     const peer = parseAddress(address)
     if (peer === undefined) {
       throw new KvError("KV_PEER_REFUSED", { what: "the peer's tcp address is malformed" })
+    }
+    const { usable, why } = this.reaches(address)
+    if (!usable) {
+      const next = "give both sides the same encryption"
+      throw new KvError("KV_PEER_REFUSED", { what: "no tcp stream is made to this peer", why, next })
     }
     const id = this.#nextConnection++
     const connection = new TcpConnection(id, session.id, this, peer.ports.length)
@@ -153,7 +223,8 @@ class TcpEndpoint implements Endpoint {
         key,
         deadlineMillis,
       } as const
-      mover.tell({ ...stream, express: false })
+      const first = this.gates[rail] ?? mover
+      first.tell({ ...stream, express: false })
       if (rail === 0 && this.desk !== undefined) mover.tell({ ...stream, express: true })
     })
     await connection.up
@@ -169,8 +240,9 @@ class TcpEndpoint implements Endpoint {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true
     for (const connection of this.connections.values()) connection.releaseExpress()
-    await Promise.all(this.movers.map((mover) => mover.stop()))
+    await Promise.all([...this.movers, ...this.gates].map((thread) => thread.stop()))
     const error = new KvError("KV_PEER_LOST", { what: "this side closed the tcp endpoint" })
     for (const connection of [...this.connections.values()]) connection.streamLost(0, error)
     if (this.#closed) return
@@ -182,14 +254,20 @@ class TcpEndpoint implements Endpoint {
 /** "All addresses": where a peer listens on, never where it is reached. */
 const wildcards = new Set(["0.0.0.0", "::"])
 
-/** A peer's address from its card, checked: it crossed a wire. */
-function parseAddress(
-  address: EndpointAddress,
-): { readonly host: string; readonly ports: readonly number[] } | undefined {
-  const { host, ports } = address
+/** A peer's address from its grant, checked. */
+interface PeerAddress {
+  readonly host: string
+  readonly ports: readonly number[]
+  readonly tls: boolean
+}
+
+/** It crossed a wire: undefined when it is malformed. */
+function parseAddress(address: EndpointAddress): PeerAddress | undefined {
+  const { host, ports, tls } = address
+  if (tls !== undefined && tls !== 1) return undefined
   if (typeof host !== "string" || !Array.isArray(ports) || ports.length === 0) return undefined
   const good = ports.every(
     (port: unknown) => Number.isInteger(port) && Number(port) > 0 && Number(port) < 65536,
   )
-  return good ? { host, ports: ports as number[] } : undefined
+  return good ? { host, ports: ports as number[], tls: tls === 1 } : undefined
 }
