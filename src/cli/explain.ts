@@ -1,10 +1,12 @@
 import { Command, Option } from "commander"
 import { defaultPaths, transportNames } from "../serve/transports.ts"
-import { identityOption, nameList, trustOption, wholeNumber } from "./options.ts"
+import type { Encryption } from "../transport/tcp/tcp.ts"
+import { encryptOption, identityOption, nameList, trustOption, wholeNumber } from "./options.ts"
 
 interface Flags {
   readonly paths: string[]
   readonly require?: string[]
+  readonly encrypt: Encryption
   readonly secretFile?: string
   readonly trust?: string
   readonly identity?: string
@@ -32,6 +34,7 @@ export function explainCommand(): Command {
         .env("KVFERRY_REQUIRE")
         .argParser(nameList),
     )
+    .addOption(encryptOption())
     .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
     .addOption(trustOption())
     .addOption(identityOption())
@@ -47,6 +50,7 @@ export function explainCommand(): Command {
       const report = await explain(peer, {
         paths: flags.paths,
         ...(flags.require === undefined ? {} : { required: flags.require }),
+        encryption: flags.encrypt,
         credentials: credentialsFrom(flags),
         timeoutMillis: flags.timeout * 1000,
       })

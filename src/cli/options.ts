@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url"
 import { InvalidArgumentError, Option } from "commander"
 import { KvError } from "../errors/kv-error.ts"
+import type { Encryption } from "../transport/tcp/tcp.ts"
 import { parseFault } from "../verify/faults.ts"
 
 /** The model that the package carries. */
@@ -45,6 +46,13 @@ export const identityOption = (): Option =>
   new Option("--identity <file>", "this agent's key pair, with --trust (default: ~/.kvferry/identity)").env(
     "KVFERRY_IDENTITY",
   )
+
+/** `--encrypt WAY`: what tcp does with its streams. */
+export const encryptOption = (): Option =>
+  new Option("--encrypt <way>", "what tcp carries: in clear, or in TLS 1.3; both sides need the same")
+    .env("KVFERRY_ENCRYPT")
+    .choices(["none", "tls"] satisfies Encryption[])
+    .default("none")
 
 /** `FAULT[:layer,block,head]`, for commander. */
 export function faultOption(text: string): {

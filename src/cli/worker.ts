@@ -3,11 +3,13 @@ import { Command, Option } from "commander"
 import { type IntegrityLevel, integrityLevels } from "../receipt/receipt.ts"
 import { defaultPaths, transportNames } from "../serve/transports.ts"
 import { harmless } from "../terminal/style.ts"
+import type { Encryption } from "../transport/tcp/tcp.ts"
 import type { FaultRequest } from "../verify/faults.ts"
 import { announceReady, untilEnded } from "./lifetime.ts"
 import {
   bundledModel,
   contextHelp,
+  encryptOption,
   faultOption,
   identityOption,
   nameList,
@@ -29,6 +31,7 @@ interface Flags {
   readonly order: "head-major" | "token-major"
   readonly paths: string[]
   readonly require?: string[]
+  readonly encrypt: Encryption
   readonly receipts?: string
   readonly rails: number
   readonly integrity: IntegrityLevel
@@ -107,6 +110,7 @@ export function workerCommand(): Command {
     .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
     .addOption(trustOption())
     .addOption(identityOption())
+    .addOption(encryptOption())
     .addOption(
       new Option("--receipts <dir>", "folder that takes a receipt of each transfer, or off")
         .env("KVFERRY_RECEIPTS")
@@ -149,6 +153,7 @@ export function workerCommand(): Command {
         order: flags.order,
         paths: flags.paths,
         ...(flags.require === undefined ? {} : { required: flags.require }),
+        encryption: flags.encrypt,
         ...(receipts === "off" ? {} : { receipts: resolve(receipts) }),
         warn: (text) => void process.stderr.write(`kvferry: ${harmless(text)}\n`),
         rails: flags.rails,

@@ -34,6 +34,7 @@ export type {
   Verdict,
 } from "../receipt/receipt.ts"
 export { type CredentialFiles, credentialsFrom } from "../serve/credentials.ts"
+export type { Encryption } from "../transport/tcp/tcp.ts"
 export type {
   Connection,
   Endpoint,

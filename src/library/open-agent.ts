@@ -16,6 +16,7 @@ import type { IntegrityLevel, Party, TransferReceipt } from "../receipt/receipt.
 import { type CredentialFiles, credentialsFrom } from "../serve/credentials.ts"
 import { defaultPaths, openPaths } from "../serve/transports.ts"
 import { softwareVersion } from "../serve/version.ts"
+import type { Encryption } from "../transport/tcp/tcp.ts"
 import type { Endpoint, Rights } from "../transport/transport.ts"
 import { Cache } from "./cache.ts"
 
@@ -34,6 +35,8 @@ export interface AgentOptions extends CredentialFiles {
   readonly paths?: readonly string[]
   /** Transports without which this agent does not start, and over nothing else of which it connects. */
   readonly require?: readonly string[]
+  /** `tls`: what tcp carries is encrypted, and only peers that want the same are reached over it. `none` when absent. */
+  readonly encryption?: Encryption
   /** Numeric address to listen on. Loopback when absent: nobody on another machine reaches it. */
   readonly host?: string
   /** Port of the agent; a free one when absent. */
@@ -84,6 +87,7 @@ export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
       rails: options.rails ?? 1,
       crew,
       ...(options.require === undefined ? {} : { required: options.require }),
+      ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
     })
     for (const { transport, error } of policy.refused) {
       options.onWarning?.(`the path ${transport} is not open: ${error.message}`)

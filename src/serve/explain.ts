@@ -6,12 +6,15 @@ import { type KvLayout, layerBytes } from "../kv/kv-layout.ts"
 import { openCrew } from "../movers/thread-crew.ts"
 import { monotonicClock } from "../os/clock.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
+import type { Encryption } from "../transport/tcp/tcp.ts"
 import { tryPaths } from "./transports.ts"
 
 /** What is asked of a peer. */
 export interface ExplainRequest {
   readonly paths: readonly string[]
   readonly required?: readonly string[]
+  /** What tcp does with its streams; `none` when absent. */
+  readonly encryption?: Encryption
   readonly credentials: Credentials
   readonly timeoutMillis: number
 }
@@ -45,10 +48,11 @@ export interface ExplainReport {
  * @throws KvError as `explainPeer`; KV_USAGE for a policy that makes no sense.
  */
 export async function explain(address: string, request: ExplainRequest): Promise<ExplainReport> {
-  const { paths, required, credentials, timeoutMillis } = request
+  const { paths, required, encryption = "none", credentials, timeoutMillis } = request
   // A required path that cannot be opened is what is to be explained, not a reason to say nothing.
   await using crew = await openCrew({ threads: 1 })
-  const options = { host: "127.0.0.1", rails: 1, crew, ...(required === undefined ? {} : { required }) }
+  const policed = required === undefined ? {} : { required }
+  const options = { host: "127.0.0.1", rails: 1, crew, encryption, ...policed }
   const { endpoints, policy } = await tryPaths(paths, options)
   try {
     const bootId = randomBytes(16).toString("hex")

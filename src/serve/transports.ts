@@ -4,7 +4,7 @@ import type { Crew } from "../movers/crew.ts"
 import { createCma } from "../transport/cma/cma.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import { createShm } from "../transport/shm/shm.ts"
-import { tcp } from "../transport/tcp/tcp.ts"
+import { createTcp, type Encryption } from "../transport/tcp/tcp.ts"
 import type { Endpoint, EndpointOptions, Transport } from "../transport/transport.ts"
 
 /** How the allowed paths are opened. */
@@ -13,6 +13,8 @@ export interface PathOptions extends EndpointOptions {
   readonly crew: Crew
   /** Paths of which nothing else may take the place: refuse to open without them (`--require`). */
   readonly required?: readonly string[]
+  /** What tcp does with its streams; `none` when absent. The other paths never leave the machine. */
+  readonly encryption?: Encryption
 }
 
 /** The paths that could be opened, and the policy with what became of the others. */
@@ -27,7 +29,7 @@ const catalogue: readonly { readonly name: string; readonly make: (options: Path
   { name: "loopback", make: () => loopback },
   { name: "shm", make: ({ crew }) => createShm({ crew }) },
   { name: "cma", make: ({ crew }) => createCma({ crew }) },
-  { name: "tcp", make: () => tcp },
+  { name: "tcp", make: ({ encryption = "none" }) => createTcp({ encryption }) },
 ]
 
 /** Their names, for help texts and metrics. */

@@ -15,6 +15,7 @@ import { tcpControlNetwork } from "../../os/control-net.ts"
 import { hostMemory } from "../../os/host-memory.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../../receipt/receipt.ts"
 import { ReceiptLog } from "../../records/receipt-log.ts"
+import type { Encryption } from "../../transport/tcp/tcp.ts"
 import type { Endpoint } from "../../transport/transport.ts"
 import { type FaultRequest, plantFault } from "../../verify/faults.ts"
 import type { StoredSequence } from "../../verify/fingerprint.ts"
@@ -48,6 +49,8 @@ export interface WorkerOptions {
   readonly paths: readonly string[]
   /** Paths of which nothing else may take the place. */
   readonly required?: readonly string[]
+  /** What tcp does with its streams; `none` when absent. */
+  readonly encryption?: Encryption
   /** Folder that takes the receipts; none is written without one. */
   readonly receipts?: string
   /** Hears what its operator should know and no request fails for. */
@@ -364,10 +367,10 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     const pool = new KvPool(layout, hostMemory)
     opened.push(() => pool[Symbol.dispose]())
     await engine.open(layout, pool.spans)
-    const { rails, required } = options
+    const { rails, required, encryption = "none" } = options
     const crew = await openCrew({ threads: defaultMovers() })
     opened.push(() => crew[Symbol.asyncDispose]())
-    const paths = { host, rails, crew, ...(required === undefined ? {} : { required }) }
+    const paths = { host, rails, crew, encryption, ...(required === undefined ? {} : { required }) }
     const { endpoints, policy } = await openPaths(options.paths, paths)
     for (const endpoint of endpoints) opened.push(() => endpoint[Symbol.asyncDispose]())
     const warn = options.warn ?? (() => {})

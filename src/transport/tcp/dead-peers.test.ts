@@ -9,7 +9,7 @@ import { test } from "node:test"
 import { hostMemory } from "../../os/host-memory.ts"
 import type { Connection, EndpointAddress, RegionDescriptor, Session } from "../transport.ts"
 import { isKv, mib, openRig, planOf, regionBytes } from "./raw-stream.test.kit.ts"
-import { tcp } from "./tcp.ts"
+import { createTcp, type Encryption, tcp } from "./tcp.ts"
 
 const soon = (millis = 20_000): number => performance.now() + millis
 const both = { read: true, write: true }
@@ -18,12 +18,12 @@ const both = { read: true, write: true }
 const prelude = `
   process.stdin.on("end", () => process.exit(0)).resume()
   const ours = (path) => import(${JSON.stringify(new URL("../../", import.meta.url).href)} + path)
-  const { tcp } = await ours("transport/tcp/tcp.js")
+  const { createTcp } = await ours("transport/tcp/tcp.js")
   const { hostMemory } = await ours("os/host-memory.js")
   const { PlanBuilder } = await ours("plan/transfer-plan.js")
   const say = (value) => console.log(JSON.stringify(value))
   const both = { read: true, write: true }
-  const endpoint = await tcp.open({ host: "127.0.0.1", rails: 2 })
+  const endpoint = await createTcp({ encryption: process.argv.at(-1) }).open({ host: "127.0.0.1", rails: 2 })
   const span = hostMemory.map(${regionBytes}, "peer")
   const region = await endpoint.register(0, span, both)
 `
@@ -32,8 +32,8 @@ class Child implements AsyncDisposable {
   readonly process: ChildProcess
   readonly #lines: AsyncIterator<string>
 
-  constructor(script: string) {
-    const options = ["--input-type=module", "--eval", prelude + script]
+  constructor(script: string, encryption: Encryption = "none") {
+    const options = ["--input-type=module", "--eval", prelude + script, "--", encryption]
     this.process = spawn(process.execPath, options, { stdio: ["pipe", "pipe", "inherit"] })
     this.#lines = createInterface(this.process.stdout!)[Symbol.asyncIterator]()
   }
@@ -56,13 +56,14 @@ interface Source {
   readonly region: RegionDescriptor
 }
 
-function sourceChild(session: Session): Child {
-  return new Child(`
+function sourceChild(session: Session, encryption?: Encryption): Child {
+  const script = `
     span.view(0, ${regionBytes}).fill(0x5a)
     const key = Uint8Array.from(${JSON.stringify([...session.key])})
     await endpoint.admit({ id: ${JSON.stringify(session.id)}, key }, both)
     say({ address: endpoint.address, region })
-  `)
+  `
+  return new Child(script, encryption)
 }
 
 const newSession = (): Session => ({ id: randomBytes(16).toString("hex"), key: randomBytes(32) })
@@ -85,13 +86,16 @@ async function untilItFails(
 }
 
 /** Two peers in processes of their own, and one connection to each. */
-async function twoSources(use: (doomed: Peer, other: Peer) => Promise<void>): Promise<void> {
-  const endpoint = await tcp.open({ host: "127.0.0.1", rails: 2 })
+async function twoSources(
+  encryption: Encryption,
+  use: (doomed: Peer, other: Peer) => Promise<void>,
+): Promise<void> {
+  const endpoint = await createTcp({ encryption }).open({ host: "127.0.0.1", rails: 2 })
   const target = hostMemory.map(regionBytes, "target")
   await endpoint.register(0, target, both)
   const sessions = [newSession(), newSession()] as const
-  await using first = sourceChild(sessions[0])
-  await using second = sourceChild(sessions[1])
+  await using first = sourceChild(sessions[0], encryption)
+  await using second = sourceChild(sessions[1], encryption)
   const reach = async (child: Child, session: Session): Promise<Peer> => {
     const source = await child.hear<Source>()
     const options = { deadline: soon(), peerHost: "127.0.0.1" }
@@ -123,55 +127,58 @@ interface Peer {
   read(bytes: number): Promise<void>
 }
 
-for (const direction of ["read", "write"] as const) {
-  test(`kill -9 of the peer in the middle of a ${direction} is KV_PEER_LOST, and the other peer is not disturbed`, async () => {
-    await twoSources(async (doomed, other) => {
-      const failing = untilItFails(doomed.connection, doomed.region, direction, 20_000)
+for (const encryption of ["none", "tls"] as const) {
+  const name = encryption === "none" ? "tcp" : "tcp (tls)"
+  for (const direction of ["read", "write"] as const) {
+    test(`${name}: kill -9 of the peer in the middle of a ${direction} is KV_PEER_LOST, and the other peer is not disturbed`, async () => {
+      await twoSources(encryption, async (doomed, other) => {
+        const failing = untilItFails(doomed.connection, doomed.region, direction, 20_000)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        doomed.child.process.kill("SIGKILL")
+        isKv("KV_PEER_LOST")(await failing)
+        await doomed.connection.lost
+        for (const bytes of [4096, mib]) {
+          await assert.rejects(doomed.read(bytes), isKv("KV_PEER_LOST"))
+          await other.read(bytes)
+        }
+      })
+    })
+  }
+
+  test(`${name}: a peer that is stopped in the middle of a read is a deadline; when it goes on, so does the connection`, async () => {
+    await twoSources(encryption, async (stopped, other) => {
+      const failing = untilItFails(stopped.connection, stopped.region, "read", 300)
       await new Promise((resolve) => setTimeout(resolve, 20))
-      doomed.child.process.kill("SIGKILL")
-      isKv("KV_PEER_LOST")(await failing)
-      await doomed.connection.lost
-      for (const bytes of [4096, mib]) {
-        await assert.rejects(doomed.read(bytes), isKv("KV_PEER_LOST"))
-        await other.read(bytes)
-      }
+      stopped.child.process.kill("SIGSTOP")
+      isKv("KV_DEADLINE")(await failing)
+      const move = { direction: "read", plan: planOf(4096), remote: [stopped.region] } as const
+      await assert.rejects(stopped.connection.move({ ...move, deadline: soon(50) }), isKv("KV_DEADLINE"))
+      await other.read(mib)
+      stopped.target.view(0, regionBytes).fill(0x11)
+      stopped.child.process.kill("SIGCONT")
+      // The late bytes of what has failed pass before the next answer does, and land nowhere.
+      const last = planOf(1)
+      await stopped.connection.move({ ...move, plan: last, deadline: soon() })
+      assert.equal(
+        stopped.target.view(1, regionBytes - 1).findIndex((byte) => byte !== 0x11),
+        -1,
+      )
+      await stopped.read(4096)
+      await stopped.read(regionBytes)
+    })
+  })
+
+  test(`${name}: a peer that is stopped in the middle of a write is a deadline that ends its connection, and nobody else's`, async () => {
+    await twoSources(encryption, async (stopped, other) => {
+      const failing = untilItFails(stopped.connection, stopped.region, "write", 300)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      stopped.child.process.kill("SIGSTOP")
+      isKv("KV_DEADLINE")(await failing)
+      await stopped.connection.lost
+      await other.read(mib)
     })
   })
 }
-
-test("a peer that is stopped in the middle of a read is a deadline; when it goes on, so does the connection", async () => {
-  await twoSources(async (stopped, other) => {
-    const failing = untilItFails(stopped.connection, stopped.region, "read", 300)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    stopped.child.process.kill("SIGSTOP")
-    isKv("KV_DEADLINE")(await failing)
-    const move = { direction: "read", plan: planOf(4096), remote: [stopped.region] } as const
-    await assert.rejects(stopped.connection.move({ ...move, deadline: soon(50) }), isKv("KV_DEADLINE"))
-    await other.read(mib)
-    stopped.target.view(0, regionBytes).fill(0x11)
-    stopped.child.process.kill("SIGCONT")
-    // The late bytes of what has failed pass before the next answer does, and land nowhere.
-    const last = planOf(1)
-    await stopped.connection.move({ ...move, plan: last, deadline: soon() })
-    assert.equal(
-      stopped.target.view(1, regionBytes - 1).findIndex((byte) => byte !== 0x11),
-      -1,
-    )
-    await stopped.read(4096)
-    await stopped.read(regionBytes)
-  })
-})
-
-test("a peer that is stopped in the middle of a write is a deadline that ends its connection, and nobody else's", async () => {
-  await twoSources(async (stopped, other) => {
-    const failing = untilItFails(stopped.connection, stopped.region, "write", 300)
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    stopped.child.process.kill("SIGSTOP")
-    isKv("KV_DEADLINE")(await failing)
-    await stopped.connection.lost
-    await other.read(mib)
-  })
-})
 
 for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
   test(`${signal} of a caller in mid-move leaves the side that is read unharmed`, async () => {

@@ -9,14 +9,16 @@ function assertEndedSoon(ended: Ended, code: number): void {
 }
 
 /** Two endpoints with two rails each, connected: every mover blocks in poll. */
-const connected = `
-  const { tcp } = await ours("transport/tcp/tcp.js")
+const connectedBy = (encryption: string): string => `
+  const { createTcp } = await ours("transport/tcp/tcp.js")
+  const tcp = createTcp({ encryption: "${encryption}" })
   const [a, b] = [await tcp.open({ host: "127.0.0.1", rails: 2 }), await tcp.open({ host: "127.0.0.1", rails: 2 })]
   const session = { id: "00".repeat(16), key: new Uint8Array(32) }
   await a.admit(session, { read: true, write: false })
   await b.connect(session, a.address, { deadline: performance.now() + 5000, peerHost: "127.0.0.1" })
   await new Promise((resolve) => setTimeout(resolve, 20))
 `
+const connected = connectedBy("none")
 
 test("process.exit() with open tcp endpoints ends the process at once", async () => {
   assertEndedSoon(await runInChild(`${connected}; console.log("exiting"); process.exit(7)`), 7)
@@ -45,6 +47,13 @@ test("process.exit() while a tcp endpoint is being opened ends the process at on
     await tcp.open({ host: "127.0.0.1", rails: 1 })
   `)
   assertEndedSoon(ended, 5)
+})
+
+test("with TLS: process.exit() ends the process at once, and a process that has closed its endpoints ends by itself", async () => {
+  const tls = connectedBy("tls")
+  assertEndedSoon(await runInChild(`${tls}; console.log("exiting"); process.exit(7)`), 7)
+  const close = "await Promise.all([a, a, b].map((one) => one[Symbol.asyncDispose]()))"
+  assertEndedSoon(await runInChild(`${tls}; ${close}; console.log("closed")`), 0)
 })
 
 test("a process that has closed its tcp endpoints ends by itself", async () => {

@@ -30,6 +30,7 @@ import type {
   RegionDescriptor,
   Rights,
   Session,
+  Transport,
 } from "../transport.ts"
 import { streamProof } from "./stream-proof.ts"
 import { tcp } from "./tcp.ts"
@@ -96,8 +97,11 @@ export interface Rig extends AsyncDisposable {
   readonly port: number
 }
 
-export async function openRig(rights: Rights = { read: true, write: true }): Promise<Rig> {
-  const endpoint = await tcp.open({ host: "127.0.0.1", rails: 1 })
+export async function openRig(
+  rights: Rights = { read: true, write: true },
+  transport: Transport = tcp,
+): Promise<Rig> {
+  const endpoint = await transport.open({ host: "127.0.0.1", rails: 1 })
   const span = hostMemory.map(regionBytes, "hostile")
   const words = span.view(0, regionBytes)
   for (let i = 0; i < regionBytes; i += 4096) words.fill(i / 4096, i, i + 4096)
@@ -171,11 +175,13 @@ export async function openHonest(
   rig: Rig,
   rails = 1,
   options: Partial<EndpointOptions> = {},
+  transport: Transport = tcp,
+  address = rig.endpoint.address,
 ): Promise<Honest> {
-  const endpoint = await tcp.open({ host: "127.0.0.1", rails, ...options })
+  const endpoint = await transport.open({ host: "127.0.0.1", rails, ...options })
   const target = hostMemory.map(regionBytes, "honest")
   await endpoint.register(0, target, { read: true, write: true })
-  const connection = await endpoint.connect(rig.session, rig.endpoint.address, {
+  const connection = await endpoint.connect(rig.session, address, {
     deadline: performance.now() + 10_000,
     peerHost: "127.0.0.1",
   })

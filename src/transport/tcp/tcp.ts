@@ -27,9 +27,6 @@ import type { GateEvent } from "./tls-gate-messages.ts"
 /** Whether what crosses the network can be read there. */
 export type Encryption = "none" | "tls"
 
-/** Every way to carry the bytes, for help texts. */
-export const encryptions: readonly Encryption[] = ["none", "tls"]
-
 /** How the tcp transport is made. */
 export interface TcpOptions {
   /**
