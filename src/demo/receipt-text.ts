@@ -26,18 +26,17 @@ export function receiptLines(record: RequestRecord, style: Style): string[] {
 function transferLines(receipt: TransferReceipt, style: Style): string[] {
   const { integrity, micros, path } = receipt
   const rails = path.rails.length > 1 ? `, ${path.rails.length} rails` : ""
-  const good = integrity.verdict === "identical"
+  const good = integrity.verdict === "identical" || integrity.verdict === "current"
   const verdict = good ? style.good(integrity.verdict) : style.bad(integrity.verdict)
   const place = integrity.firstDifference === undefined ? "" : ` at ${placeText(integrity.firstDifference)}`
+  const phases = `claim ${timeText(micros.grant)}, plan ${timeText(micros.plan)}, post ${timeText(micros.post)}, move ${timeText(micros.move)}, prove ${timeText(micros.prove)}`
   return [
     `from      ${partyText(receipt.source)}`,
     `to        ${partyText(receipt.target)}`,
     `moved     ${countText(receipt.blocks, "block")} × ${countText(receipt.layers, "layer")}, ${sizeText(receipt.bytes)} in ${countText(receipt.pieces, "piece")}${rails}`,
     `path      ${path.why}`,
-    `speed     ${rateText(receipt.bytesPerSecond)}: claim ${timeText(micros.grant)}, plan ${timeText(micros.plan)}, move ${timeText(
-      micros.move,
-    )}, prove ${timeText(micros.prove)}`,
-    `integrity ${integrity.level}: ${verdict}${place} (${integrity.checked} hashes), ${receipt.state}, ${receipt.retries} retries`,
+    `speed     ${rateText(receipt.bytesPerSecond)}: ${phases}`,
+    `integrity ${integrity.level}: ${verdict}${place} (${integrity.checked} hashes, ${countText(integrity.epochs, "stamp")}), ${receipt.state}, ${receipt.retries} retries`,
   ]
 }
 

@@ -52,13 +52,28 @@ function verdictOf(record) {
     const where = at ? "First difference: layer " + at.layer + ", block " + at.block + "." : "";
     return { kind: "bad", sign: "✗", text: "Bytes differ", more: where };
   }
+  if (transfer && transfer.integrity.verdict === "reused") {
+    return { kind: "bad", sign: "✗", text: "Blocks were reused", more: "A stamp had moved before all of them were read. Nothing was used." };
+  }
   if (record.error) return { kind: "bad", sign: "✗", text: record.error.code, more: record.error.message };
   if (!transfer) return { kind: "open", sign: "–", text: "No transfer", more: "" };
-  if (transfer.integrity.verdict === "identical") {
-    const more = transfer.integrity.checked + (transfer.integrity.checked === 1 ? " hash" : " hashes") + " compared, both sides identical.";
-    return { kind: "good", sign: "✓", text: "Every byte arrived", more };
+  const { level, verdict } = transfer.integrity;
+  if (verdict === "identical" && level === "full") {
+    return { kind: "good", sign: "✓", text: "Every byte arrived", more: checks(transfer) + " compared." };
   }
-  return { kind: "open", sign: "○", text: "Not checked", more: "The integrity level of this transfer was " + transfer.integrity.level + "." };
+  if (verdict === "identical") return { kind: "good", sign: "✓", text: "The samples agree", more: checks(transfer) + " compared." };
+  if (verdict === "current") {
+    return { kind: "good", sign: "✓", text: "No block was reused", more: checks(transfer) + " compared; level " + level + " asks for no hashes." };
+  }
+  return { kind: "open", sign: "○", text: "Not checked", more: "The integrity level of this transfer was " + level + "." };
+}
+
+/** What was compared: "36 hashes and 9 stamps". */
+function checks({ integrity }) {
+  const hashes = integrity.checked === 1 ? "1 hash" : integrity.checked + " hashes";
+  const stamps = many(integrity.epochs, "stamp");
+  if (integrity.epochs === 0) return hashes;
+  return integrity.checked === 0 ? stamps : hashes + " and " + stamps;
 }
 
 /** An id whose beginning is enough to tell it from others; the whole of it appears under the pointer. */
@@ -85,9 +100,9 @@ function crossing(record) {
     ? "wrote " + many(record.completionTokens, "token") + (computed === null ? "" : ", computed " + many(computed, "prompt token"))
     : "was not reached";
   const lane = el("div", transfer ? "lane" : "lane none",
-    transfer ? el("div", "over", el("b", "", size(transfer.bytes)), el("br"), many(transfer.blocks, "block") + " × " + many(transfer.layers, "layer")) : el("div", "over", "nothing moved"),
+    transfer ? el("div", "over", el("b", "", transfer.mode === "attach" ? "in place" : size(transfer.bytes)), el("br"), many(transfer.blocks, "block") + " × " + many(transfer.layers, "layer")) : el("div", "over", "nothing moved"),
     el("div", "line"),
-    transfer ? el("div", "under", transfer.path.transport, el("br"), rate(transfer.bytesPerSecond)) : el("div", "under"));
+    transfer ? el("div", "under", transfer.path.transport, el("br"), transfer.mode === "attach" ? "nothing copied" : rate(transfer.bytesPerSecond)) : el("div", "under"));
   return el("div", "crossing",
     dock("Prefill process", prefill, prefill && prefill.pid, read),
     lane,
@@ -109,7 +124,7 @@ function tiles(record) {
 }
 
 function phases(transfer) {
-  const names = ["grant", "plan", "move", "prove"];
+  const names = ["grant", "plan", "post", "move", "prove"];
   const total = names.reduce((sum, name) => sum + transfer.micros[name], 0) || 1;
   const bar = el("div", "phases");
   const key = el("ul", "key");
@@ -130,6 +145,7 @@ function fine(record) {
   const transfer = record.transfer;
   if (transfer) {
     add("Path", transfer.path.why);
+    add("Integrity", transfer.integrity.level + ": " + transfer.integrity.verdict + (transfer.integrity.verdict === "unchecked" ? "" : ", " + checks(transfer)));
     add("Pieces", many(transfer.pieces, "piece") + " on " + many(transfer.path.rails.length, "rail") + ", retries: " + transfer.retries);
     add("Ticket", el("code", "", transfer.ticket));
   }
@@ -169,7 +185,7 @@ function row(record) {
   open.title = "Show this receipt: " + record.requestId;
   open.addEventListener("click", () => showReceipt(record));
   const bytes = transfer ? transfer.integrity.verdict : "none moved";
-  const [mood, sign] = { identical: ["ok", "✓ "], different: ["wrong", "✗ "] }[bytes] || ["quiet-text", ""];
+  const [mood, sign] = { identical: ["ok", "✓ "], current: ["ok", "✓ "], different: ["wrong", "✗ "], reused: ["wrong", "✗ "] }[bytes] || ["quiet-text", ""];
   const line = el("tr", "",
     el("td", "", open), el("td", "quiet-text", ago(record.startedAt)),
     el("td", "number", String(record.promptTokens)), el("td", "number", String(record.completionTokens)),

@@ -101,6 +101,7 @@ button { font: inherit; cursor: pointer; border-radius: 8px; border: 1px solid t
 .phases i { display: block; min-width: 2px; }
 .phases .grant, .key .grant { background: #8fa8c2; }
 .phases .plan, .key .plan { background: #c9a24b; }
+.phases .post, .key .post { background: #b58ac9; }
 .phases .move, .key .move { background: var(--accent); }
 .phases .prove, .key .prove { background: var(--good); }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1rem; list-style: none; padding: 0; margin: .4rem 0 .9rem; color: var(--soft); font-size: .83rem; }
