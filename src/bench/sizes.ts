@@ -32,7 +32,7 @@ export const fullSizes: BenchSizes = {
   crowdBlocks: 20,
   ticketsMax: 1000,
   peersMax: 64,
-  rounds: { large: 15, integrity: 10, small: 15, idle: 5 },
+  rounds: { large: 11, integrity: 8, small: 15, idle: 5 },
   repeats: { small: 200, read: 1000, idle: 60 },
   curveRepeats: 7,
   planRepeats: 40,
