@@ -12,6 +12,8 @@ import { quantileOf, type Spread, spreadOf } from "./statistics.ts"
 
 /** Small jobs warm up for this many times their repeats: V8 compiles what runs often, and only then. */
 const warmUpFactor = 4
+/** Large jobs warm up by as many more as fit into this time. */
+const warmUpMicrosMax = 500_000
 /** Repeats that say how long one takes, and the fewest of a run. */
 const probeRepeats = 5
 /** Rounds that even a slow contender takes part in. */
@@ -179,7 +181,12 @@ async function warmUp(lineup: Lineup, tally: Tally, hash: string, context: Lineu
   const first = await oneRun({ ...lineup, repeats: 1 }, tally, hash, context)
   tally.first = first.micros[0]!
   tally.prepare = first.prepareMicros
-  if (lineup.repeats === 1) return
+  if (lineup.repeats === 1) {
+    // Each thread of ours compiles for itself; a ceiling has nothing to compile.
+    const more = Math.min(warmUpFactor, Math.floor(warmUpMicrosMax / tally.first))
+    if (more > 0) await oneRun({ ...lineup, repeats: more }, tally, hash, context)
+    return
+  }
   const probe = await oneRun(
     { ...lineup, repeats: Math.min(probeRepeats, lineup.repeats) },
     tally,
