@@ -130,6 +130,7 @@ export class TlsGate {
     )
     const failed = (error: NodeJS.ErrnoException): void => {
       why ??= handshakeError(peer, error)
+      secure.destroy()
     }
     const ended = (): void => {
       clearTimeout(timer)

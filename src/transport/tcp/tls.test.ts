@@ -131,9 +131,9 @@ test("a certificate that this machine trusts does not take the place of the sess
   const { stdout, stderr } = await runInChild(`
     import { spawnSync } from "node:child_process"
     import { connect } from "node:tls"
-    if (process.env.NODE_EXTRA_CA_CERTS === undefined) {
+    if (process.argv[2] !== "trusting") {
       const env = { ...process.env, NODE_EXTRA_CA_CERTS: ${JSON.stringify(certFile)} }
-      process.exit(spawnSync(process.execPath, [process.argv[1]], { stdio: "inherit", env }).status)
+      process.exit(spawnSync(process.execPath, [process.argv[1], "trusting"], { stdio: "inherit", env }).status)
     }
     const trusted = await new Promise((resolve) => {
       const socket = connect({ host: "127.0.0.1", port: ${port} }, () => resolve(socket.authorized))
