@@ -10,6 +10,7 @@ const most = { rest: 9000, close: 6000 } as const
 
 interface Setting {
   readonly world: World
+  readonly fabrics: readonly SimFabric[]
   readonly nodes: readonly SimNode[]
   /** Bound on the actions of a phase. */
   readonly most: number
@@ -17,13 +18,13 @@ interface Setting {
 
 /** Runs until everything has ended by itself, and says what has not. */
 export async function comeToRest(
-  { world, nodes, most: actionsMost }: Setting,
+  { world, nodes, fabrics, most: actionsMost }: Setting,
   done: () => boolean,
 ): Promise<number> {
   const rest = (): boolean =>
     done() && nodes.every(({ life }) => life !== undefined && left(life) === undefined)
   const actions = await world.timeline.run(world.now + most.rest, actionsMost, rest)
-  for (const node of nodes) checkAtRest(world, node)
+  for (const node of nodes) checkAtRest(world, node, fabrics)
   if (!done()) world.broken("P7", "world", "requests are still open, though nothing goes wrong")
   return actions
 }
@@ -35,18 +36,25 @@ function left({ agent, pool }: Life): string | undefined {
   return agent.openLeases === 0 ? undefined : `${agent.openLeases} leases never ended`
 }
 
-function checkAtRest(world: World, { life, traits }: SimNode): void {
+function checkAtRest(world: World, { life, traits }: SimNode, fabrics: readonly SimFabric[]): void {
   if (life === undefined) return world.broken("P7", traits.name, "it is not up, though nothing goes wrong")
   const what = left(life)
   if (what !== undefined) world.broken("P7", life.process.name, what)
+  // Each fabric lets a caller in once; one that is there no more is let in nowhere.
+  const { callers } = life.agent.connections
+  for (const { endpoints, name } of fabrics) {
+    const ours = [...endpoints.values()].filter(({ process }) => process === life.process)
+    const sessions = ours.flatMap((endpoint) => [...endpoint.sessions.values()])
+    const admitted = sessions.filter(({ leaving }) => !leaving).length
+    if (admitted > callers)
+      world.broken("P6", life.process.name, `${name} lets ${admitted} sessions in, of ${callers} callers`)
+  }
   const { timersPeak, name } = life.process
   if (timersPeak > timersMost) world.broken("P8", name, `${timersPeak} timers at once`)
 }
 
 /** Closes everything, and looks for what was left behind. */
-export async function closeAll(
-  setting: Setting & { readonly network: SimNetwork; readonly fabrics: readonly SimFabric[] },
-): Promise<number> {
+export async function closeAll(setting: Setting & { readonly network: SimNetwork }): Promise<number> {
   const { world, nodes, network, fabrics } = setting
   let actions = await comeToRest(setting, () => true)
   let closed = 0

@@ -158,6 +158,12 @@ const ofAgents: readonly Mutation[] = [
     slow: true,
   },
   {
+    name: "a session is let in after it has left",
+    patches: [patch("agent/callers.js", "if (session.over !== undefined) {", "if (false) {")],
+    convicts: /^P6/,
+    slow: true,
+  },
+  {
     name: "a caller's proof is not looked at",
     patches: [
       patch(

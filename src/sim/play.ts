@@ -116,10 +116,15 @@ export class Play {
     this.#playing = false
     this.#strangers.leave()
     this.#mishaps.makeGood()
-    const setting = { world: this.#world, nodes: this.#nodes, most: bounds.actionsMax }
+    const setting = {
+      world: this.#world,
+      nodes: this.#nodes,
+      fabrics: this.#fabrics,
+      most: bounds.actionsMax,
+    }
     actions += await comeToRest(setting, () => this.#requests.ledger.open === 0)
     actions += await this.#works()
-    actions += await closeAll({ ...setting, network: this.#network, fabrics: this.#fabrics })
+    actions += await closeAll({ ...setting, network: this.#network })
     if (actions >= bounds.actionsMax) this.#world.broken("P8", "world", `${actions} actions, and no end`)
     return {
       actions,
