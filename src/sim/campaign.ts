@@ -45,12 +45,17 @@ export class Totals {
 /** Schedules that are dealt at a time, and failing ones after which a run has seen enough. */
 const deal = { schedules: 25, failuresMost: 10 } as const
 
-/** Plays a range of seeds on some threads. `onProgress` hears after each deal; the totals are whole at the end. */
+/**
+ * Plays a range of seeds on some threads. `onProgress` hears after each deal; the totals are whole at the end.
+ *
+ * After `stop` what was dealt is played to its end, and no more.
+ */
 export async function runCampaign(
   { first, count }: SeedRange,
   jobs: number,
   settings: JobSettings,
   onProgress: (totals: Totals) => void,
+  stop?: AbortSignal,
 ): Promise<Totals> {
   const totals = new Totals()
   let next = first
@@ -59,7 +64,7 @@ export async function runCampaign(
     return new Promise<void>((resolve, reject) => {
       const dealOne = (): void => {
         const left = first + count - next
-        if (left <= 0 || totals.failures.length >= deal.failuresMost) {
+        if (left <= 0 || totals.failures.length >= deal.failuresMost || stop?.aborted === true) {
           void worker.terminate()
           return resolve()
         }

@@ -63,13 +63,17 @@ async function replay(seed: number): Promise<number> {
 async function run(first: number, count: number, jobs: number, settings: JobSettings): Promise<number> {
   const progress = progressOn(process.stderr)
   const began = performance.now()
-  const totals = await runCampaign({ first, count }, jobs, settings, ({ schedules, failures }) => {
+  const onProgress = ({ schedules, failures }: Totals): void => {
     const perMinute = Math.round((schedules / (performance.now() - began)) * 60_000)
     progress.update(
       `${schedules} of ${count}, ${failures.length} failed, ${perMinute} a minute`,
       schedules / count,
     )
-  })
+  }
+  // Ctrl-C ends a long run with what it has: the second one ends it at once.
+  const stop = new AbortController()
+  process.once("SIGINT", () => stop.abort())
+  const totals = await runCampaign({ first, count }, jobs, settings, onProgress, stop.signal)
   progress.end()
   tell(first, totals, performance.now() - began)
   const good = covered(totals)
