@@ -8,6 +8,9 @@ const timersMost = 400
 /** Time in which everything must have ended by itself, once everything works, and for a close. Milliseconds. */
 const most = { rest: 9000, close: 6000 } as const
 
+/** Until a process that goes on has had what waited for it. Milliseconds. */
+const wakeMillis = 1
+
 interface Setting {
   readonly world: World
   readonly fabrics: readonly SimFabric[]
@@ -23,7 +26,9 @@ export async function comeToRest(
 ): Promise<number> {
   const rest = (): boolean =>
     done() && nodes.every(({ life }) => life !== undefined && left(life) === undefined)
-  const actions = await world.timeline.run(world.now + most.rest, actionsMost, rest)
+  // What waited for a paused process comes first: it may be more work.
+  let actions = await world.timeline.run(world.now + wakeMillis, actionsMost)
+  actions += await world.timeline.run(world.now + most.rest, actionsMost, rest)
   for (const node of nodes) checkAtRest(world, node, fabrics)
   if (!done()) world.broken("P7", "world", "requests are still open, though nothing goes wrong")
   return actions
