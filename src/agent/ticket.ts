@@ -7,6 +7,7 @@ import {
   type TransferReceipt,
 } from "../receipt/receipt.ts"
 import type { PreparedMove } from "../transport/transport.ts"
+import { giveController, takeController } from "./abort-pool.ts"
 import type { Clock } from "./control-network.ts"
 import { isEnd, nextTicketState, type TicketEvent, type TicketState } from "./ticket-state.ts"
 
@@ -122,7 +123,8 @@ export class Ticket {
   /** The evidence, however the transfer ended. */
   readonly receipt: Promise<TransferReceipt>
   readonly #run: TicketRun
-  readonly #abort = new AbortController()
+  /** Given back at the end: a later cancel must not reach the next transfer. */
+  #abort: AbortController | undefined = takeController()
   #done: Promise<TransferReceipt> | undefined
   #error: KvError | undefined
 
@@ -130,10 +132,8 @@ export class Ticket {
   constructor(facts: TicketFacts, options: TicketOptions, body: (run: TicketRun) => Promise<void>) {
     this.id = facts.id
     const start = facts.clock.now()
-    const signal =
-      options.signal === undefined
-        ? this.#abort.signal
-        : AbortSignal.any([this.#abort.signal, options.signal])
+    const own = this.#abort!.signal
+    const signal = options.signal === undefined ? own : AbortSignal.any([own, options.signal])
     this.#run = new TicketRun(facts, start + (options.timeoutMillis ?? timeoutMillisDefault), start, signal)
     this.receipt = this.#live(facts, options, body)
   }
@@ -162,7 +162,7 @@ export class Ticket {
 
   /** Ends the transfer early; `receipt` resolves when the target may be used again. */
   cancel(): void {
-    this.#abort.abort()
+    this.#abort?.abort()
   }
 
   async #live(
@@ -182,6 +182,9 @@ export class Ticket {
       const { code } = this.#error
       run.step(code === "KV_CANCELLED" ? "cancel" : code === "KV_DEADLINE" ? "expire" : "fail")
     }
+    // Signals that were joined to it know it for as long as they live.
+    if (options.signal === undefined) giveController(this.#abort!)
+    this.#abort = undefined
     const receipt = receiptOf(facts, options, run, this.#error)
     try {
       facts.onEnd?.(receipt)
@@ -214,7 +217,7 @@ function receiptOf(
     requestId: options.requestId ?? "",
     trace: options.trace ?? "",
     state,
-    endedAt: new Date(facts.clock.wallMillis()).toISOString(),
+    endedAt: isoTime(facts.clock.wallMillis()),
     direction: facts.direction,
     mode: facts.mode,
     source: facts.source,
@@ -244,6 +247,14 @@ function receiptOf(
     },
     ...(error === undefined ? {} : { error: error.toJSON() }),
   }
+}
+
+let lastTime = { millis: Number.NaN, text: "" }
+
+/** A time as text; many transfers end in one millisecond. */
+function isoTime(millis: number): string {
+  if (millis !== lastTime.millis) lastTime = { millis, text: new Date(millis).toISOString() }
+  return lastTime.text
 }
 
 function verdictOf(run: TicketRun): TransferReceipt["integrity"]["verdict"] {
