@@ -116,12 +116,12 @@ for (const transport of transports) {
   test(`${transport.name}: a lease that was never claimed in time, or is not renewed, reads nothing`, async () => {
     const link = cuttable(tcpControlNetwork)
     await using pair = await openPair([transport], {
-      source: { times: { holdMillis: 120 } },
+      source: { times: { holdMillis: 500 } },
       target: { network: link.network },
     })
     const peer = await pair.target.agent.connect(pair.address, 5000)
     const late = lendBlocks(pair.source, 40, { lifetimeMillis: 20 })
-    await new Promise((resolve) => setTimeout(resolve, 60))
+    while (late.ends.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
     assert.deepEqual(late.ends, ["expired"])
     const pull = pullOf(late.lease, 40, pair.target)
     assert.equal((await pair.target.agent.pull(peer, pull).receipt).error?.code, "KV_LEASE_UNKNOWN")
@@ -129,7 +129,7 @@ for (const transport of transports) {
     const held = await pair.target.agent.claim(peer, lent.lease, soon())
     const into = pair.target.pool.allocator.allocate(3)
     await using read = pair.target.agent.prepareRead({ lease: held, into, integrity: "none" })
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await new Promise((resolve) => setTimeout(resolve, 700))
     assert.deepEqual(lent.ends, [], "signs of life keep it")
     link.cut()
     while (lent.ends.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))

@@ -106,7 +106,7 @@ for (const transport of transports) {
   test(`${transport.name}: after a grant has expired nothing moves any more, and what had moved stays as it was`, async () => {
     const link = cuttable(tcpControlNetwork)
     await using pair = await openPair([transport], {
-      source: { times: { grantMillis: 150 } },
+      source: { times: { grantMillis: 700 } },
       target: { network: link.network },
     })
     const { lease, ends } = lendRandom(pair.source, 40)

@@ -47,7 +47,8 @@ async function openRig(...script: (TransportFault | undefined)[]): Promise<Rig> 
   const open = (transport: Transport): Promise<Endpoint> => transport.open({ host: "127.0.0.1", rails: 1 })
   const [peer, ours] = [await open(loopback), await open(faulty)]
   const [source, target] = [hostMemory.map(bytes, "fault-a"), hostMemory.map(bytes, "fault-b")]
-  source.view(0, bytes).set(randomBytes(bytes))
+  // No byte of it is the poison that says "nothing came here".
+  source.view(0, bytes).set(randomBytes(bytes).map((byte) => (byte === poison ? 0 : byte)))
   target.view(0, bytes).fill(poison)
   const remote = [await peer.register(3, source, rights)]
   await ours.register(0, target, rights)
