@@ -48,10 +48,12 @@ export class MessageIo {
   add(address: number, length: number): void {
     const words = this.#iovecs.u32
     const at = this.#count * 4
-    words[at] = address % high
-    words[at + 1] = Math.floor(address / high)
-    words[at + 2] = length % high
-    words[at + 3] = Math.floor(length / high)
+    // Not with %: on numbers above 2^31 that is a call into the C library, and this runs for each piece.
+    const [addressTop, lengthTop] = [Math.floor(address / high), Math.floor(length / high)]
+    words[at] = address - addressTop * high
+    words[at + 1] = addressTop
+    words[at + 2] = length - lengthTop * high
+    words[at + 3] = lengthTop
     this.#count += 1
     this.#bytes += length
   }
