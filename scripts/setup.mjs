@@ -7,7 +7,7 @@
  */
 import { spawn } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -32,6 +32,8 @@ export async function setUp() {
   await once("compiling", at("dist", ".built"), hashOf(sources), compile, () =>
     rmSync(at("dist"), { recursive: true, force: true }),
   )
+  // npx makes it executable once, when it first links the package: not after the next compile.
+  chmodSync(at("dist", "cli", "main.js"), 0o755)
 }
 
 /** Every file below a folder, as paths from the repository's root, sorted. */
