@@ -1,11 +1,13 @@
 import assert from "node:assert/strict"
-import { readdirSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { connect as netConnect, type Socket } from "node:net"
 import { networkInterfaces } from "node:os"
 import { test } from "node:test"
 import fc from "fast-check"
 import { KvError } from "../errors/kv-error.ts"
 import { ControlMemory } from "./control-memory.ts"
+import { libc } from "./ffi/libc.ts"
+import { libcAbi as abi } from "./ffi/libc-abi.ts"
 import { interest, Poller } from "./poller.ts"
 import { ipv6Bytes, Sockets } from "./sockets.ts"
 
@@ -120,4 +122,49 @@ test("accept() answers EAGAIN when nobody waits", () => {
   const { fd } = rig.sockets.listen("127.0.0.1", 0)
   assert.equal(rig.sockets.accept(fd), -11)
   rig.sockets.close(fd)
+})
+
+/** Sizes of a socket's two buffers, in bytes as the kernel counts them. */
+function bufferSizes(fd: number): [send: number, receive: number] {
+  using memory = new ControlMemory(4096)
+  const { address, u32 } = memory.take(8)
+  const size = (option: number): number => {
+    u32[1] = 4
+    assert.equal(libc.getsockopt(fd, abi.SOL_SOCKET, option, address, address + 4), 0)
+    return u32[0]!
+  }
+  return [size(abi.SO_SNDBUF), size(abi.SO_RCVBUF)]
+}
+
+/** Connects to a listener on `host`, and returns the caller's socket with what its buffers were before and after. */
+function fitted(
+  { sockets, poller }: Rig,
+  host: string,
+): { before: number[]; after: number[]; far: number[] } {
+  const listener = sockets.listen(host, 0)
+  const fd = sockets.connect(host, listener.port)
+  poller.clear()
+  const place = poller.watch(fd, interest.write)
+  poller.wait(5000)
+  assert.notEqual(poller.ready(place), 0)
+  const accepted = sockets.accept(listener.fd)
+  const before = bufferSizes(fd)
+  sockets.fitToPeer(fd)
+  const found = { before, after: bufferSizes(fd), far: bufferSizes(accepted) }
+  for (const each of [fd, accepted, listener.fd]) sockets.close(each)
+  return found
+}
+
+test("fitToPeer() gives both ends of a stream with one address short buffers, and leaves others to the kernel", () => {
+  using rig = openRig()
+  const limit = (name: string): number => Number(readFileSync(`/proc/sys/net/core/${name}`, "utf8"))
+  // The kernel doubles what it is asked for, and asks no more of itself than the machine's operator allows.
+  const short = [limit("wmem_max"), limit("rmem_max")].map((most) => 2 * Math.min(256 * 1024, most))
+  const near = fitted(rig, "127.0.0.1")
+  assert.deepEqual(near.after, short)
+  assert.deepEqual(near.far, short)
+  // The far end is 127.0.0.2 and the near one 127.0.0.1: to us that is another machine.
+  const distant = fitted(rig, "127.0.0.2")
+  assert.deepEqual(distant.after, distant.before)
+  assert.notDeepEqual(distant.after, short)
 })
