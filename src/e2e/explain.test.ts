@@ -129,6 +129,44 @@ test("a worker takes no path that is not required, and tells once that a better 
   assert.equal(told?.length, 1, taken.stderr)
 })
 
+test("a worker with --encrypt tls is reached over tcp by who wants the same, and by nobody else", async () => {
+  const closed = startKvferry([
+    "worker",
+    "--role",
+    "prefill",
+    "--encrypt",
+    "tls",
+    "--receipts",
+    "off",
+    ...trusted,
+  ])
+  try {
+    const ready = await new Promise<string>((resolve) => closed.child.stdout!.once("data", resolve))
+    const { agent: wary } = JSON.parse(String(ready)) as { agent: string }
+    const ask = ["explain", wary, "--paths", "tcp", ...trusted]
+    const clear = await kvferry(ask)
+    assert.equal(clear.code, 3)
+    assert.match(clear.stdout, /tcp +yes +no .*the peer wants TLS and this side does not offer it/)
+    const same = await kvferry([...ask, "--encrypt", "tls"])
+    assert.equal(same.code, 0, same.stderr)
+    assert.match(same.stdout, /→ tcp +yes +yes +[\d.]+ (µs|ms) +both sides speak tcp with TLS 1\.3/)
+    const other = await kvferry(["explain", agent, "--paths", "tcp", ...trusted], {
+      env: { KVFERRY_ENCRYPT: "tls" },
+    })
+    assert.match(other.stdout, /tcp +yes +no .*this side wants TLS and the peer does not offer it/)
+  } finally {
+    closed.child.kill("SIGTERM")
+    await closed.ended
+  }
+})
+
+test("a request moves its blocks over TLS when both workers are told to, and is proven as ever", async () => {
+  const ask = ["demo", "--json", "--prompt", "The sea", "--max-tokens", "2", "--paths", "tcp"]
+  const { code, stdout, stderr } = await kvferry(ask, { env: { KVFERRY_ENCRYPT: "tls" } })
+  assert.equal(code, 0, stderr)
+  assert.match(stdout, /both sides speak tcp with TLS 1\.3/)
+})
+
 test("a demo leaves receipts, and `kvferry receipts` shows them; off leaves none", async () => {
   const home = join(folder, "home")
   const ask = ["demo", "--json", "--prompt", "The sea", "--max-tokens", "2"]
