@@ -1,11 +1,12 @@
 /**
- * `npm run check`: types, format and lint, the arrows between the rooms, and dead code. Each is run, whatever the
- * others say; the exit code is 1 when one of them found something.
+ * `npm run check`: types, format and lint, the arrows between the rooms, dead code, and the documents' links. Each is
+ * run, whatever the others say; the exit code is 1 when one of them found something.
  */
 import { spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { brokenLinks } from "./links.mjs"
 import { filesBelow, root, setUp } from "./setup.mjs"
 
 /** Fewer modules than this were never here: a checker that reads nothing reports no fault. */
@@ -16,6 +17,7 @@ const results = [
   step("format and lint", () => tool("@biomejs/biome/bin/biome", ["check", "--error-on-warnings", "."])),
   step("arrows between rooms", arrows),
   step("dead code", () => tool("knip/bin/knip.js", [])),
+  step("links of the documents", links),
 ]
 const failed = results.filter(({ good }) => !good)
 process.stderr.write(
@@ -28,6 +30,12 @@ process.exitCode = failed.length === 0 ? 0 : 1
 function step(name, run) {
   process.stderr.write(`check: ${name}\n`)
   return { name, good: run() }
+}
+
+function links() {
+  const broken = brokenLinks()
+  for (const line of broken) process.stderr.write(`  ${line}\n`)
+  return broken.length === 0
 }
 
 function tool(script, args, cwd = root) {
