@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { execFile } from "node:child_process"
-import { mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
@@ -52,3 +52,13 @@ for (const [file, lines] of Object.entries(expected)) {
     })
   })
 }
+
+test("the program that the README shows does what its comment says", async () => {
+  const root = fileURLToPath(new URL("../../", import.meta.url))
+  const program = /^```js\n([\s\S]+?)^```/m.exec(readFileSync(`${root}README.md`, "utf8"))?.[1]
+  assert.ok(program !== undefined)
+  const args = ["--input-type=module", "--eval", program]
+  const { stdout, stderr } = await run(process.execPath, args, { cwd: root, timeout: 60_000, env })
+  assert.equal(stderr, "")
+  assert.equal(stdout, "delivered shm identical\n")
+})
