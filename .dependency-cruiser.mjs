@@ -1,7 +1,7 @@
 /** Bytes flow out, imports point in. Each arrow that is forbidden says why. */
 const tests = "([.]test([.]kit)?|contract|support-for-tests)[.]ts$"
 const pure = "^src/(errors|kv|topology|plan|wire|receipt)/"
-const entries = "^src/(cli|demo|bench|serve|doctor|deploy)/"
+const entries = "^src/(cli|demo|bench|serve|library|doctor|deploy)/"
 
 export default {
   forbidden: [

@@ -24,7 +24,7 @@ import { Peers } from "./peers.ts"
 import { PreparedRead, type ReadRequest } from "./prepared-read.ts"
 import { type PullOptions, startPull } from "./pull.ts"
 import { type PushOptions, startPush } from "./push.ts"
-import type { PathPolicy } from "./rank-paths.ts"
+import { openPolicy, type PathPolicy, type RefusedPath } from "./rank-paths.ts"
 import { Seals } from "./seals.ts"
 import { StampArena } from "./stamps.ts"
 import type { Ticket } from "./ticket.ts"
@@ -268,19 +268,33 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
   const stamps = new StampArena(options.memory, layers + 1)
   const epochs = stampsOf(options.epochs, layout.blocks)
   const registered: (() => Promise<void>)[] = []
+  const policy = options.policy ?? openPolicy(endpoints)
+  const refused: RefusedPath[] = []
   try {
     const cards: EndpointCard[] = []
     for (const endpoint of endpoints) {
+      const before = registered.length
       const register = async (region: number, span: MemorySpan, access: Rights) => {
         const descriptor = await endpoint.register(region, span, access)
         registered.push(() => endpoint.deregister(region))
         return descriptor
       }
-      const regions: RegionDescriptor[] = []
-      for (const [layer, span] of spans.entries()) regions.push(await register(layer, span, offers))
-      regions.push(await register(layers, options.epochs, { read: true, write: false }))
-      await register(stamps.region, stamps.mapping, { read: false, write: false })
-      cards.push({ address: endpoint.address, regions })
+      try {
+        const regions: RegionDescriptor[] = []
+        for (const [layer, span] of spans.entries()) regions.push(await register(layer, span, offers))
+        regions.push(await register(layers, options.epochs, { read: true, write: false }))
+        await register(stamps.region, stamps.mapping, { read: false, write: false })
+        cards.push({ address: endpoint.address, regions })
+      } catch (thrown) {
+        // A fabric that cannot carry this memory leaves its place to the next; whatever else went wrong is an end.
+        if (!(thrown instanceof KvError) || thrown.code !== "KV_USAGE") throw thrown
+        for (const deregister of registered.splice(before)) await deregister()
+        refused.push({ transport: endpoint.transport, error: thrown })
+      }
+    }
+    checkCarried(refused, policy, cards.length)
+    for (const { transport, error } of refused) {
+      options.onWarning?.(`the path ${transport} is not used: ${error.message}`)
     }
     const prefix = Buffer.from(entropy.bytes(4)).toString("hex")
     let tickets = 0
@@ -299,13 +313,33 @@ export async function openAgent(options: AgentOptions): Promise<Agent> {
       onStep: options.onStep?.ticket,
       onReceipt: options.onReceipt,
     }
-    return new Agent(options, cache, cards)
+    const carrying = endpoints.filter(
+      ({ transport }) => !refused.some((path) => path.transport === transport),
+    )
+    const used = { ...policy, refused: [...policy.refused, ...refused] }
+    return new Agent({ ...options, endpoints: carrying, policy: used }, cache, cards)
   } catch (thrown) {
     // The endpoints are not ours: what was registered must not keep the next agent from them.
     for (const deregister of registered) await deregister()
     stamps[Symbol.dispose]()
     throw thrown
   }
+}
+
+/** @throws KvError KV_TRANSPORT_UNAVAILABLE when a required path, or every one, cannot carry the memory. */
+function checkCarried(refused: readonly RefusedPath[], { required }: PathPolicy, left: number): void {
+  const missing = refused.find(({ transport }) => required?.includes(transport) === true)
+  if (missing === undefined && (left > 0 || refused.length === 0)) return
+  const { transport, error } = missing ?? refused[0]!
+  throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
+    what: `${transport} cannot carry this memory`,
+    why: error.message,
+    next:
+      missing === undefined
+        ? "allow another path"
+        : "take the memory from the pool, or start without --require",
+    cause: error,
+  })
 }
 
 /** What peers would not read is refused here, where somebody can mend it. */

@@ -9,6 +9,7 @@ import type { MappingOptions } from "../memory/host-memory.ts"
 import { KvPool } from "../memory/kv-pool.ts"
 import type { Crew } from "../movers/crew.ts"
 import { type CrewOptions, defaultMovers, openCrew } from "../movers/thread-crew.ts"
+import { adoptBytes } from "../os/adopted-memory.ts"
 import { monotonicClock } from "../os/clock.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
 import { hostMemory } from "../os/host-memory.ts"
@@ -65,6 +66,11 @@ export interface CacheOptions {
   readonly layout: KvLayout
   /** Pages and placement of its memory. */
   readonly memory?: MappingOptions
+  /**
+   * Memory of your own in place of it: one view of a `SharedArrayBuffer` for each layer, of blocks times block bytes.
+   * `shm` cannot share that; `cma` and `tcp` carry it.
+   */
+  readonly regions?: readonly Uint8Array[]
 }
 
 /**
@@ -172,9 +178,13 @@ export class KvAgent implements AsyncDisposable {
     await this.#crew[Symbol.asyncDispose]()
   }
 
-  async #register({ layout, memory }: CacheOptions): Promise<Cache> {
+  async #register({ layout, memory, regions }: CacheOptions): Promise<Cache> {
     const { model = "any", host = "127.0.0.1", port = 0, ...options } = this.#options
-    const pool = new KvPool(layout, hostMemory, { populate: true, ...memory })
+    const pool = new KvPool(layout, hostMemory, {
+      populate: true,
+      ...memory,
+      ...(regions === undefined ? {} : { regions: regions.map(adoptBytes) }),
+    })
     let agent: Agent | undefined
     try {
       agent = await openCore({

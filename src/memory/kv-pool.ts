@@ -1,3 +1,4 @@
+import { KvError } from "../errors/kv-error.ts"
 import type { KvCache } from "../kv/kv-cache.ts"
 import { type KvLayout, layerBytes } from "../kv/kv-layout.ts"
 import { BlockAllocator } from "./block-allocator.ts"
@@ -11,36 +12,62 @@ import type { HostMapping, HostMemory, MappingOptions, MemorySpan } from "./host
 export class KvPool implements Disposable {
   readonly layout: KvLayout
   /** `spans[l]` is the region of layer l. */
-  readonly spans: readonly HostMapping[]
+  readonly spans: readonly MemorySpan[]
   /** One 32-bit stamp for each block: it moves when the block is given back. */
   readonly epochs: HostMapping
   readonly allocator: BlockAllocator
+  /** What this pool mapped, and gives back. */
+  readonly #mappings: readonly HostMapping[]
 
   /**
+   * Over the regions that are given, one for each layer, which stay the caller's; else over memory that it maps itself.
+   *
    * Takes the page faults of all its memory, unless the options say otherwise: 0.3 s per GB, here and not in a transfer.
    * @throws KvError KV_OS when the machine has not that much memory; KV_USAGE for a NUMA node that is not there.
    */
-  constructor(layout: KvLayout, memory: HostMemory, options: MappingOptions = { populate: true }) {
+  constructor(
+    layout: KvLayout,
+    memory: HostMemory,
+    options: MappingOptions & { readonly regions?: readonly MemorySpan[] } = { populate: true },
+  ) {
+    const { regions, ...mapping } = options
+    checkRegions(layout, regions)
     this.layout = layout
-    const spans: HostMapping[] = []
+    const mappings: HostMapping[] = []
     try {
-      for (let layer = 0; layer < layout.shape.layers; layer++) {
-        spans.push(memory.map(layerBytes(layout), `layer-${layer}`, options))
+      for (let layer = 0; regions === undefined && layer < layout.shape.layers; layer++) {
+        mappings.push(memory.map(layerBytes(layout), `layer-${layer}`, mapping))
       }
-      spans.push(memory.map(layout.blocks * epochBytes, "epochs", { populate: true }))
+      mappings.push(memory.map(layout.blocks * epochBytes, "epochs", { populate: true }))
     } catch (thrown) {
-      for (const span of spans) span[Symbol.dispose]()
+      for (const span of mappings) span[Symbol.dispose]()
       throw thrown
     }
-    this.epochs = spans.pop()!
-    this.spans = spans
+    this.#mappings = mappings
+    this.epochs = mappings.at(-1)!
+    this.spans = regions ?? mappings.slice(0, -1)
     this.allocator = new BlockAllocator(layout.blocks, stampsOf(this.epochs, layout.blocks))
   }
 
   [Symbol.dispose](): void {
-    for (const span of this.spans) span[Symbol.dispose]()
-    this.epochs[Symbol.dispose]()
+    for (const mapping of this.#mappings) mapping[Symbol.dispose]()
   }
+}
+
+/** @throws KvError KV_USAGE when memory of the caller's does not fit the layout. */
+function checkRegions(layout: KvLayout, regions: readonly MemorySpan[] | undefined): void {
+  if (regions === undefined) return
+  const wanted = layerBytes(layout)
+  const { layers } = layout.shape
+  const odd = regions.findIndex(({ byteLength }) => byteLength !== wanted)
+  if (regions.length === layers && odd < 0) return
+  throw new KvError("KV_USAGE", {
+    what:
+      regions.length !== layers
+        ? `${regions.length} regions were given for ${layers} layers`
+        : `region ${odd} has ${regions[odd]!.byteLength} bytes, a layer of this layout ${wanted}`,
+    next: "give one region for each layer, of blocks times block bytes",
+  })
 }
 
 /** Bytes of one block's stamp. */
