@@ -205,11 +205,25 @@ export class RemoteRegions {
   }
 }
 
-/** Takes the page faults of a mapping in slices, so that a large one does not hold the thread. */
+/** Bytes that may still be populated before the thread's other work gets a turn: of all connections together. */
+let untilTurn = populateBytes
+let turns: Promise<unknown> = Promise.resolve()
+
+/**
+ * Takes the page faults of a mapping in slices, so that neither a large one nor many small ones hold the thread: a peer
+ * whose signs of life are not answered meanwhile would take its leases back.
+ */
 async function populateInTurns(mapping: ForeignMapping): Promise<void> {
   for (let at = 0; at < mapping.byteLength; at += populateBytes) {
-    if (at > 0) await new Promise(setImmediate)
-    mapping.populate(at, Math.min(populateBytes, mapping.byteLength - at))
+    const length = Math.min(populateBytes, mapping.byteLength - at)
+    if (untilTurn < length) {
+      // One slice a turn, however many connections are made at once.
+      turns = turns.then(() => new Promise(setImmediate))
+      await turns
+      untilTurn = populateBytes
+    }
+    untilTurn -= length
+    mapping.populate(at, length)
   }
 }
 
