@@ -24,8 +24,10 @@ export async function comeToRest(
   { world, nodes, fabrics, most: actionsMost }: Setting,
   done: () => boolean,
 ): Promise<number> {
+  // A session that was let in while its caller left is taken back a moment later: that is waited for, but not for ever.
   const rest = (): boolean =>
-    done() && nodes.every(({ life }) => life !== undefined && left(life) === undefined)
+    done() &&
+    nodes.every(({ life }) => life !== undefined && left(life) === undefined && !strangersIn(life, fabrics))
   // What waited for a paused process comes first: it may be more work.
   let actions = await world.timeline.run(world.now + wakeMillis, actionsMost)
   actions += await world.timeline.run(world.now + most.rest, actionsMost, rest)
@@ -46,11 +48,7 @@ function checkAtRest(world: World, { life, traits }: SimNode, fabrics: readonly 
   const what = left(life)
   if (what !== undefined) world.broken("P7", life.process.name, what)
   // Each fabric lets a caller in once; one that is there no more is let in nowhere.
-  const { callers } = life.agent.connections
-  for (const { endpoints, name } of fabrics) {
-    const ours = [...endpoints.values()].filter(({ process }) => process === life.process)
-    const sessions = ours.flatMap((endpoint) => [...endpoint.sessions.values()])
-    const admitted = sessions.filter(({ leaving }) => !leaving).length
+  for (const { name, admitted, callers } of admissions(life, fabrics)) {
     if (admitted > callers)
       world.broken("P6", life.process.name, `${name} lets ${admitted} sessions in, of ${callers} callers`)
   }
@@ -95,3 +93,19 @@ async function close({ agent, endpoints, pool }: Life): Promise<void> {
   for (const endpoint of endpoints) await endpoint[Symbol.asyncDispose]()
   pool[Symbol.dispose]()
 }
+
+/** How many sessions each fabric lets in at one life, and how many callers that has. */
+function admissions(
+  life: Life,
+  fabrics: readonly SimFabric[],
+): { readonly name: string; readonly admitted: number; readonly callers: number }[] {
+  const { callers } = life.agent.connections
+  return fabrics.map(({ endpoints, name }) => {
+    const ours = [...endpoints.values()].filter(({ process }) => process === life.process)
+    const sessions = ours.flatMap((endpoint) => [...endpoint.sessions.values()])
+    return { name, admitted: sessions.filter(({ leaving }) => !leaving).length, callers }
+  })
+}
+
+const strangersIn = (life: Life, fabrics: readonly SimFabric[]): boolean =>
+  admissions(life, fabrics).some(({ admitted, callers }) => admitted > callers)
