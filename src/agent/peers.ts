@@ -13,6 +13,7 @@ import { type GreetOptions, greetAsCaller } from "./greet.ts"
 import { Peer } from "./peer.ts"
 import { parsePeerAddress } from "./peer-address.ts"
 import { isPathFailure, openPolicy, type PathPolicy, type RefusedPath } from "./rank-paths.ts"
+import { untilOver } from "./until-over.ts"
 
 /** Peers that may be called at once. */
 export const peersMax = 256
@@ -81,14 +82,11 @@ export class Peers implements AsyncDisposable {
 
   /** Waits for an attempt, but no longer than this caller will. */
   #within(connecting: Promise<Peer>, address: string, timeoutMillis: number): Promise<Peer> {
-    return new Promise((resolve, reject) => {
-      const cancelTimer = this.#options.clock.after(timeoutMillis, () => {
-        const what = `${address} was not connected within ${Math.round(timeoutMillis)} ms`
-        const next =
-          "check that the worker runs and is not overloaded; the attempt goes on for the next request"
-        reject(new KvError("KV_DEADLINE", { what, next }))
-      })
-      connecting.then(resolve, reject).finally(cancelTimer)
+    const { clock } = this.#options
+    const waiter = { deadline: clock.now() + timeoutMillis }
+    return untilOver(connecting, waiter, clock, `connecting to ${address}`, {
+      what: `${address} was not connected within ${Math.round(timeoutMillis)} ms`,
+      next: "check that the worker runs and is not overloaded; the attempt goes on for the next request",
     })
   }
 

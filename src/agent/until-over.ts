@@ -1,4 +1,4 @@
-import { KvError } from "../errors/kv-error.ts"
+import { KvError, type KvErrorText } from "../errors/kv-error.ts"
 import type { Clock } from "./control-network.ts"
 
 /** What ends a wait early. */
@@ -12,6 +12,7 @@ export interface Waiter {
  *
  * The work itself goes on; it must be of the kind that may, such as reading.
  * @param what the work, for the error: "the hashing of 40 blocks".
+ * @param late what the error at the deadline says.
  * @throws KvError KV_DEADLINE, KV_CANCELLED, or what `wanted` rejects with.
  */
 export function untilOver<T>(
@@ -19,6 +20,10 @@ export function untilOver<T>(
   { deadline, signal }: Waiter,
   clock: Clock,
   what: string,
+  late: KvErrorText = {
+    what: `${what} was not over before its deadline`,
+    next: "allow it more time (timeoutMillis), or end sooner",
+  },
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     const settle = (action: () => void): void => {
@@ -29,10 +34,7 @@ export function untilOver<T>(
     const cancel = (): void =>
       settle(() => reject(new KvError("KV_CANCELLED", { what: `${what} was cancelled` })))
     const cancelTimer = clock.after(Math.max(0, deadline - clock.now()), () =>
-      settle(() => {
-        const next = "allow it more time (timeoutMillis), or end sooner"
-        reject(new KvError("KV_DEADLINE", { what: `${what} was not over before its deadline`, next }))
-      }),
+      settle(() => reject(new KvError("KV_DEADLINE", late))),
     )
     // A signal that was given before tells nobody again.
     if (signal?.aborted === true) cancel()

@@ -1,7 +1,13 @@
 import { Command, Option } from "commander"
-import { defaultPaths, transportNames } from "../serve/transports.ts"
 import type { Encryption } from "../transport/tcp/tcp.ts"
-import { encryptOption, identityOption, nameList, trustOption, wholeNumber } from "./options.ts"
+import {
+  encryptOption,
+  identityOption,
+  pathsOption,
+  requireOption,
+  trustOption,
+  wholeNumber,
+} from "./options.ts"
 
 interface Flags {
   readonly paths: string[]
@@ -23,17 +29,8 @@ export function explainCommand(): Command {
   return new Command("explain")
     .description("Asks a worker's agent who it is, and tells for each path whether it reaches it, and why.")
     .argument("<peer>", "HOST:PORT of the agent")
-    .addOption(
-      new Option("--paths <list>", `allowed transports, best first, of ${transportNames.join(", ")}`)
-        .env("KVFERRY_PATHS")
-        .argParser(nameList)
-        .default(defaultPaths, defaultPaths.join(",")),
-    )
-    .addOption(
-      new Option("--require <list>", "take nothing but these transports")
-        .env("KVFERRY_REQUIRE")
-        .argParser(nameList),
-    )
+    .addOption(pathsOption())
+    .addOption(requireOption("take nothing but these transports"))
     .addOption(encryptOption())
     .addOption(new Option("--secret-file <file>", "the cluster's secret").env("KVFERRY_SECRET_FILE"))
     .addOption(trustOption())

@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url"
 import { InvalidArgumentError, Option } from "commander"
 import { KvError } from "../errors/kv-error.ts"
+import { defaultPaths, transportNames } from "../serve/transports.ts"
 import type { Encryption } from "../transport/tcp/tcp.ts"
 import { parseFault } from "../verify/faults.ts"
 
@@ -46,6 +47,17 @@ export const identityOption = (): Option =>
   new Option("--identity <file>", "this agent's key pair, with --trust (default: ~/.kvferry/identity)").env(
     "KVFERRY_IDENTITY",
   )
+
+/** `--paths LIST`: which transports may be used, best first. */
+export const pathsOption = (): Option =>
+  new Option("--paths <list>", `allowed transports, best first, of ${transportNames.join(", ")}`)
+    .env("KVFERRY_PATHS")
+    .argParser(nameList)
+    .default(defaultPaths, defaultPaths.join(","))
+
+/** `--require LIST`. @param help what it means to the command at hand. */
+export const requireOption = (help: string): Option =>
+  new Option("--require <list>", help).env("KVFERRY_REQUIRE").argParser(nameList)
 
 /** `--encrypt WAY`: what tcp does with its streams. */
 export const encryptOption = (): Option =>

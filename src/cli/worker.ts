@@ -1,7 +1,6 @@
 import { resolve } from "node:path"
 import { Command, Option } from "commander"
 import { type IntegrityLevel, integrityLevels } from "../receipt/receipt.ts"
-import { defaultPaths, transportNames } from "../serve/transports.ts"
 import { harmless } from "../terminal/style.ts"
 import type { Encryption } from "../transport/tcp/tcp.ts"
 import type { FaultRequest } from "../verify/faults.ts"
@@ -12,8 +11,9 @@ import {
   encryptOption,
   faultOption,
   identityOption,
-  nameList,
+  pathsOption,
   portNumber,
+  requireOption,
   trustOption,
   wholeNumber,
 } from "./options.ts"
@@ -77,17 +77,8 @@ export function workerCommand(): Command {
         .choices(["head-major", "token-major"])
         .default("head-major"),
     )
-    .addOption(
-      new Option("--paths <list>", `allowed transports, best first, of ${transportNames.join(", ")}`)
-        .env("KVFERRY_PATHS")
-        .argParser(nameList)
-        .default(defaultPaths, defaultPaths.join(",")),
-    )
-    .addOption(
-      new Option("--require <list>", "refuse to start or connect over anything but these transports")
-        .env("KVFERRY_REQUIRE")
-        .argParser(nameList),
-    )
+    .addOption(pathsOption())
+    .addOption(requireOption("refuse to start or connect over anything but these transports"))
     .option("--rails <n>", "streams to each peer", wholeNumber(1, 16), 1)
     .addOption(
       new Option("--integrity <level>", "how much of a transfer is checked")

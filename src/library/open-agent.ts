@@ -2,23 +2,22 @@ import { randomBytes } from "node:crypto"
 import { type Agent, type AgentTimes, openAgent as openCore } from "../agent/agent.ts"
 import type { Notice } from "../agent/caller.ts"
 import type { Credentials } from "../agent/credentials.ts"
-import type { PathPolicy } from "../agent/rank-paths.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
 import type { MappingOptions } from "../memory/host-memory.ts"
 import { KvPool } from "../memory/kv-pool.ts"
-import type { Crew } from "../movers/crew.ts"
-import { type CrewOptions, defaultMovers, openCrew } from "../movers/thread-crew.ts"
+import type { CrewOptions } from "../movers/thread-crew.ts"
 import { adoptBytes } from "../os/adopted-memory.ts"
 import { monotonicClock } from "../os/clock.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
 import { hostMemory } from "../os/host-memory.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../receipt/receipt.ts"
 import { type CredentialFiles, credentialsFrom } from "../serve/credentials.ts"
-import { defaultPaths, openPaths } from "../serve/transports.ts"
+import { type Fabrics, openFabrics } from "../serve/fabrics.ts"
+import { defaultPaths } from "../serve/transports.ts"
 import { softwareVersion } from "../serve/version.ts"
 import type { Encryption } from "../transport/tcp/tcp.ts"
-import type { Endpoint, Rights } from "../transport/transport.ts"
+import type { Rights } from "../transport/transport.ts"
 import { Cache } from "./cache.ts"
 
 /** How an agent is opened. Everything has a default that is safe on one machine. */
@@ -86,23 +85,16 @@ export interface CacheOptions {
  */
 export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
   const credentials = credentialsOf(options)
-  const crew = await openCrew({ threads: defaultMovers(), ...options.movers })
-  try {
-    const { endpoints, policy } = await openPaths(options.paths ?? defaultPaths, {
-      host: options.host ?? "127.0.0.1",
-      rails: options.rails ?? 1,
-      crew,
-      ...(options.require === undefined ? {} : { required: options.require }),
-      ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
-    })
-    for (const { transport, error } of policy.refused) {
-      options.onWarning?.(`the path ${transport} is not open: ${error.message}`)
-    }
-    return new KvAgent(options, credentials, crew, endpoints, policy)
-  } catch (thrown) {
-    await crew[Symbol.asyncDispose]()
-    throw thrown
-  }
+  const fabrics = await openFabrics({
+    paths: options.paths ?? defaultPaths,
+    host: options.host ?? "127.0.0.1",
+    rails: options.rails ?? 1,
+    movers: options.movers,
+    warn: options.onWarning,
+    ...(options.require === undefined ? {} : { required: options.require }),
+    ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
+  })
+  return new KvAgent(options, credentials, fabrics)
 }
 
 /** Read once, here, but for the trust file: that is looked at again whenever a peer is let in. */
@@ -125,28 +117,18 @@ export class KvAgent implements AsyncDisposable {
   readonly paths: readonly string[]
   readonly #options: AgentOptions
   readonly #credentials: Credentials
-  readonly #crew: Crew
-  readonly #endpoints: readonly Endpoint[]
-  readonly #policy: PathPolicy
+  readonly #fabrics: Fabrics
   #cache: Promise<Cache> | undefined
   #closed = false
 
   /** @internal For `openAgent` alone. */
-  constructor(
-    options: AgentOptions,
-    credentials: Credentials,
-    crew: Crew,
-    endpoints: readonly Endpoint[],
-    policy: PathPolicy,
-  ) {
+  constructor(options: AgentOptions, credentials: Credentials, fabrics: Fabrics) {
     const bootId = randomBytes(16).toString("hex")
     this.party = { pid: process.pid, agentId: options.name ?? `agent-${bootId.slice(0, 6)}`, bootId }
-    this.paths = endpoints.map(({ transport }) => transport)
+    this.paths = fabrics.endpoints.map(({ transport }) => transport)
     this.#options = options
     this.#credentials = credentials
-    this.#crew = crew
-    this.#endpoints = endpoints
-    this.#policy = policy
+    this.#fabrics = fabrics
   }
 
   /**
@@ -174,8 +156,7 @@ export class KvAgent implements AsyncDisposable {
     this.#closed = true
     const cache = await this.#cache?.catch(() => undefined)
     await cache?.[Symbol.asyncDispose]()
-    for (const endpoint of this.#endpoints) await endpoint[Symbol.asyncDispose]()
-    await this.#crew[Symbol.asyncDispose]()
+    await this.#fabrics[Symbol.asyncDispose]()
   }
 
   async #register({ layout, memory, regions }: CacheOptions): Promise<Cache> {
@@ -196,12 +177,12 @@ export class KvAgent implements AsyncDisposable {
         layout,
         spans: pool.spans,
         epochs: pool.epochs,
-        endpoints: this.#endpoints,
-        policy: this.#policy,
+        endpoints: this.#fabrics.endpoints,
+        policy: this.#fabrics.policy,
         network: tcpControlNetwork,
         clock: monotonicClock,
         memory: hostMemory,
-        hasher: this.#crew,
+        hasher: this.#fabrics.crew,
       })
       const listening = await agent.listen(host, port)
       return new Cache(agent, pool, listening)

@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from "node:fs"
+import { kernelBootId, namespaceInode } from "./proc.ts"
 
 /** What must be equal for two processes to share memory by a local socket. */
 export interface MachineIdentity {
@@ -13,13 +13,8 @@ let known: MachineIdentity | undefined
 /** Reads both, once; undefined where /proc does not tell. */
 export function machineIdentity(): MachineIdentity | undefined {
   if (known !== undefined) return known
-  try {
-    const kernelBootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()
-    const inode = /^net:\[(\d+)\]$/.exec(readlinkSync("/proc/self/ns/net"))?.[1]
-    if (!/^[0-9a-f-]{36}$/.test(kernelBootId) || inode === undefined) return undefined
-    known = { kernelBootId, networkNamespace: Number(inode) }
-    return known
-  } catch {
-    return undefined
-  }
+  const [boot, networkNamespace] = [kernelBootId(), namespaceInode("net")]
+  if (boot === undefined || !/^[0-9a-f-]{36}$/.test(boot) || networkNamespace === undefined) return undefined
+  known = { kernelBootId: boot, networkNamespace }
+  return known
 }

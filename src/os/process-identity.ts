@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from "node:fs"
+import { kernelBootId, namespaceInode, procText } from "./proc.ts"
 
 /** What tells one process of the world from all others, as plain data. */
 export interface ProcessIdentity {
@@ -14,8 +14,8 @@ export interface ProcessIdentity {
 /** This process. */
 export function thisProcess(): ProcessIdentity {
   return {
-    machine: textOf("/proc/sys/kernel/random/boot_id"),
-    pidNamespace: pidNamespace(),
+    machine: kernelBootId() ?? "",
+    pidNamespace: namespaceInode("pid") ?? 0,
     pid: process.pid,
     startTicks: startTicksOf(process.pid) ?? 0,
   }
@@ -24,7 +24,7 @@ export function thisProcess(): ProcessIdentity {
 /** When a process of this pid namespace started; undefined when there is none, or only what is left of it. */
 export function startTicksOf(pid: number): number | undefined {
   // The command's name, in brackets, may hold blanks and brackets itself: what follows the last one counts.
-  const stat = textOf(`/proc/${pid}/stat`)
+  const stat = procText(`/proc/${pid}/stat`) ?? ""
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
   const [state] = fields
   if (state === undefined || state === "" || state === "Z" || state === "X") return undefined
@@ -33,28 +33,12 @@ export function startTicksOf(pid: number): number | undefined {
 
 /** The user that a process runs as; undefined when it is not there. @see proc_pid_status(5) */
 export function userOf(pid: number): number | undefined {
-  const line = /^Uid:\s+(\d+)/m.exec(textOf(`/proc/${pid}/status`))
+  const line = /^Uid:\s+(\d+)/m.exec(procText(`/proc/${pid}/status`) ?? "")
   return line === null ? undefined : Number(line[1])
 }
 
 /** Yama's rule on looking into other processes, 0 to 3; undefined where the kernel has no Yama. */
 export function ptraceScope(): number | undefined {
-  const text = textOf("/proc/sys/kernel/yama/ptrace_scope").trim()
-  return text === "" ? undefined : Number(text)
-}
-
-function pidNamespace(): number {
-  try {
-    return Number(/\d+/.exec(readlinkSync("/proc/self/ns/pid"))?.[0] ?? 0)
-  } catch {
-    return 0
-  }
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trimEnd()
-  } catch {
-    return ""
-  }
+  const text = procText("/proc/sys/kernel/yama/ptrace_scope")
+  return text === undefined || text === "" ? undefined : Number(text)
 }

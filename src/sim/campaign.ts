@@ -1,4 +1,4 @@
-import { Worker } from "node:worker_threads"
+import { startThread } from "../os/worker-thread.ts"
 import type { CoverageCounts } from "./coverage.ts"
 import { Coverage } from "./coverage.ts"
 import type { Violation } from "./promise-broken.ts"
@@ -60,7 +60,7 @@ export async function runCampaign(
   const totals = new Totals()
   let next = first
   const threads = Array.from({ length: jobs }, () => {
-    const worker = new Worker(new URL("./job.js", import.meta.url), { workerData: settings })
+    const worker = startThread(new URL("./job.js", import.meta.url), settings)
     return new Promise<void>((resolve, reject) => {
       const dealOne = (): void => {
         const left = first + count - next

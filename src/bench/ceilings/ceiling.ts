@@ -1,6 +1,7 @@
 import { once } from "node:events"
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import type { MemorySpan } from "../../memory/host-memory.ts"
+import { startThread } from "../../os/worker-thread.ts"
 import { stripe } from "../../plan/stripe.ts"
 import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import type { CeilingEvent, CeilingOrder, CeilingStart, Places } from "./ceiling-messages.ts"
@@ -42,7 +43,7 @@ export class Ceiling {
   ): Promise<Ceiling> {
     const jobs = plans.map((plan) => placesByStream(plan, spans, role, ports.length))
     const threads = await Promise.all(
-      ports.map((port, stream) => startThread({ role, port, jobs: jobs.map((job) => job[stream]) })),
+      ports.map((port, stream) => readyThread({ role, port, jobs: jobs.map((job) => job[stream]) })),
     )
     return new Ceiling(threads, jobs)
   }
@@ -73,8 +74,8 @@ export class Ceiling {
   }
 }
 
-async function startThread(workerData: CeilingStart): Promise<{ worker: Worker; port: number }> {
-  const worker = new Worker(new URL("./ceiling-thread.js", import.meta.url), { workerData })
+async function readyThread(start: CeilingStart): Promise<{ worker: Worker; port: number }> {
+  const worker = startThread(new URL("./ceiling-thread.js", import.meta.url), start)
   // `once` rejects when the thread fails first; a later failure is an uncaught error of its process.
   const [event] = (await once(worker, "message")) as [CeilingEvent]
   if (event.type !== "ready") throw new Error(`a ceiling thread said ${event.type}`)

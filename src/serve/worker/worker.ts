@@ -8,22 +8,19 @@ import type { Peer } from "../../agent/peer.ts"
 import { KvError, type KvErrorRecord } from "../../errors/kv-error.ts"
 import { blocksFor, type KvLayout, type KvOrder, wholeModelLayout } from "../../kv/kv-layout.ts"
 import { KvPool } from "../../memory/kv-pool.ts"
-import type { Crew } from "../../movers/crew.ts"
-import { defaultMovers, openCrew } from "../../movers/thread-crew.ts"
 import { monotonicClock } from "../../os/clock.ts"
 import { tcpControlNetwork } from "../../os/control-net.ts"
 import { hostMemory } from "../../os/host-memory.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../../receipt/receipt.ts"
 import { ReceiptLog } from "../../records/receipt-log.ts"
 import type { Encryption } from "../../transport/tcp/tcp.ts"
-import type { Endpoint } from "../../transport/transport.ts"
 import { type FaultRequest, plantFault } from "../../verify/faults.ts"
 import type { StoredSequence } from "../../verify/fingerprint.ts"
 import type { Decoded, Prefilled } from "../engine-thread/engine-thread.ts"
 import { EngineThread } from "../engine-thread/engine-thread.ts"
 import type { ModelSource } from "../engine-thread/messages.ts"
+import { type Fabrics, openFabrics } from "../fabrics.ts"
 import type { DecodeRequest, Evidence, PrefillAnswer, PrefillRequest, WorkerHealth } from "../protocol.ts"
-import { openPaths } from "../transports.ts"
 import { softwareVersion } from "../version.ts"
 import { evidenceOf } from "./evidence.ts"
 
@@ -110,8 +107,7 @@ export class KvWorker implements AsyncDisposable {
   /** `host:port` of the agent. */
   readonly agentAddress: string
   readonly #options: WorkerOptions
-  readonly #endpoints: readonly Endpoint[]
-  readonly #crew: Crew
+  readonly #fabrics: Fabrics
   readonly #leaseOfCall = new Map<string, string>()
   readonly #receipts: ReceiptLog | undefined
   readonly #toldPeers = new Set<string>()
@@ -125,8 +121,7 @@ export class KvWorker implements AsyncDisposable {
     pool: KvPool,
     agent: Agent,
     agentAddress: string,
-    endpoints: readonly Endpoint[],
-    crew: Crew,
+    fabrics: Fabrics,
     receipts?: ReceiptLog,
   ) {
     this.role = options.role
@@ -136,8 +131,7 @@ export class KvWorker implements AsyncDisposable {
     this.agent = agent
     this.agentAddress = agentAddress
     this.#options = options
-    this.#endpoints = endpoints
-    this.#crew = crew
+    this.#fabrics = fabrics
     this.#receipts = receipts
   }
 
@@ -258,8 +252,7 @@ export class KvWorker implements AsyncDisposable {
     await this.agent[Symbol.asyncDispose]()
     await this.#receipts?.[Symbol.asyncDispose]()
     await this.engine[Symbol.asyncDispose]()
-    for (const endpoint of this.#endpoints) await endpoint[Symbol.asyncDispose]()
-    await this.#crew[Symbol.asyncDispose]()
+    await this.#fabrics[Symbol.asyncDispose]()
     this.pool[Symbol.dispose]()
   }
 
@@ -368,14 +361,16 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     opened.push(() => pool[Symbol.dispose]())
     await engine.open(layout, pool.spans)
     const { rails, required, encryption = "none" } = options
-    const crew = await openCrew({ threads: defaultMovers() })
-    opened.push(() => crew[Symbol.asyncDispose]())
-    const paths = { host, rails, crew, encryption, ...(required === undefined ? {} : { required }) }
-    const { endpoints, policy } = await openPaths(options.paths, paths)
-    for (const endpoint of endpoints) opened.push(() => endpoint[Symbol.asyncDispose]())
     const warn = options.warn ?? (() => {})
-    for (const { transport, error } of policy.refused)
-      warn(`the path ${transport} is not open: ${error.message}`)
+    const fabrics = await openFabrics({
+      paths: options.paths,
+      host,
+      rails,
+      encryption,
+      warn,
+      ...(required === undefined ? {} : { required }),
+    })
+    opened.push(() => fabrics[Symbol.asyncDispose]())
     const bootId = randomBytes(16).toString("hex")
     const party = { pid: process.pid, agentId: `${options.role}-${bootId.slice(0, 6)}`, bootId }
     const agent = await openAgent({
@@ -386,12 +381,12 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       layout,
       spans: pool.spans,
       epochs: pool.epochs,
-      endpoints,
-      policy,
+      endpoints: fabrics.endpoints,
+      policy: fabrics.policy,
       network: tcpControlNetwork,
       clock: monotonicClock,
       memory: hostMemory,
-      hasher: crew,
+      hasher: fabrics.crew,
       onWarning: warn,
       integrity: options.integrity,
       ...(options.integrityFloor === undefined ? {} : { integrityFloor: options.integrityFloor }),
@@ -403,7 +398,7 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
     const address = `${shown.includes(":") ? `[${shown}]` : shown}:${port}`
     const { receipts: folder } = options
     const receipts = folder === undefined ? undefined : new ReceiptLog({ folder, party, warn })
-    return new KvWorker(options, party, engine, pool, agent, address, endpoints, crew, receipts)
+    return new KvWorker(options, party, engine, pool, agent, address, fabrics, receipts)
   } catch (thrown) {
     for (const close of opened.reverse()) await close()
     throw thrown

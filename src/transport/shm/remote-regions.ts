@@ -5,10 +5,8 @@ import { closeFile, receiveFiles } from "../../os/local-sockets.ts"
 import type { Deadline, RegionDescriptor } from "../transport.ts"
 import { type Handed, handed, mayRead, mayWrite, wantsMax } from "./frames.ts"
 import type { LocalSocket } from "./local-socket.ts"
+import { populateInTurns } from "./populate-in-turns.ts"
 import { type BorrowedPage, slotsMax } from "./session-page.ts"
-
-/** Bytes whose page faults are taken before other work of the thread gets a turn. */
-const populateBytes = 64 * 2 ** 20
 
 /** A region of the peer, mapped here. */
 export interface RemoteRegion {
@@ -202,28 +200,6 @@ export class RemoteRegions {
     const mapped: RemoteRegion = { region, rkey: rkeys[0]!, slot, length, read, write, mapped: true }
     this.#bySlot.set(slot, mapped)
     this.#byRegion.set(region, mapped)
-  }
-}
-
-/** Bytes that may still be populated before the thread's other work gets a turn: of all connections together. */
-let untilTurn = populateBytes
-let turns: Promise<unknown> = Promise.resolve()
-
-/**
- * Takes the page faults of a mapping in slices, so that neither a large one nor many small ones hold the thread: a peer
- * whose signs of life are not answered meanwhile would take its leases back.
- */
-async function populateInTurns(mapping: ForeignMapping): Promise<void> {
-  for (let at = 0; at < mapping.byteLength; at += populateBytes) {
-    const length = Math.min(populateBytes, mapping.byteLength - at)
-    if (untilTurn < length) {
-      // One slice a turn, however many connections are made at once.
-      turns = turns.then(() => new Promise(setImmediate))
-      await turns
-      untilTurn = populateBytes
-    }
-    untilTurn -= length
-    mapping.populate(at, length)
   }
 }
 

@@ -17,6 +17,7 @@ import type {
 } from "../transport.ts"
 import { borrow } from "./borrower-socket.ts"
 import type { Lender, LentRegion } from "./lender.ts"
+import { populateInTurns } from "./populate-in-turns.ts"
 import { rejected } from "./remote-regions.ts"
 import { slotsMax } from "./session-page.ts"
 import { parseShmAddress, reachOf, toEndpointAddress } from "./shm-address.ts"
@@ -25,8 +26,6 @@ import { type Admitted, type ListenerOwner, ShmListener } from "./shm-listener.t
 
 /** Regions of one endpoint: a session page can speak of no more. */
 const regionsMax = slotsMax
-/** Bytes whose page faults are taken before other work of the thread gets a turn. */
-const populateBytes = 64 * 2 ** 20
 
 /** Shared memory of one process: it lends its own regions, and borrows those of peers. */
 export class ShmEndpoint implements Endpoint, ListenerOwner {
@@ -86,10 +85,7 @@ export class ShmEndpoint implements Endpoint, ListenerOwner {
     seal(mapping.fd, { size: true, futureWrites: !access.write })
     this.local.spans.set(region, span)
     try {
-      for (let at = 0; at < span.byteLength; at += populateBytes) {
-        if (at > 0) await new Promise(setImmediate)
-        mapping.populate(at, Math.min(populateBytes, span.byteLength - at))
-      }
+      await populateInTurns(mapping)
     } catch (thrown) {
       this.local.spans.delete(region)
       throw thrown

@@ -1,8 +1,10 @@
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
 import { ControlMemory } from "../../os/control-memory.ts"
 import { openWakeUp, WakeUp } from "../../os/wake-up.ts"
+import { startThread } from "../../os/worker-thread.ts"
 import type { MoverCommand, MoverEvent, MoverStart } from "./mover-messages.ts"
+import { ThreadCalls } from "./thread-calls.ts"
 
 /**
  * The movers that run. A thread that blocks in a native call would keep `process.exit` waiting for ever,
@@ -22,11 +24,10 @@ export class MoverThread {
   readonly #wakeUp: WakeUp
   readonly #memory: ControlMemory
   readonly #stopFlag = new Int32Array(new SharedArrayBuffer(4))
-  readonly #calls = new Map<number, () => void>()
+  readonly #calls = new ThreadCalls()
   readonly #listening: Promise<number>
   readonly #exited: Promise<void>
   #port = 0
-  #nextCall = 1
   #gone: KvError | undefined
   #stopped: Promise<void> | undefined
 
@@ -50,11 +51,8 @@ export class MoverThread {
     this.#memory = new ControlMemory(4096)
     this.#wakeUp = new WakeUp(openWakeUp(), this.#memory)
     const stopFlag = this.#stopFlag.buffer
-    const workerData: MoverStart = { host, wakeUp: this.#wakeUp.fd, stopFlag, ...spin }
-    // A program that came by --eval says so in its arguments, and a thread that reads a file refuses them.
-    const evaluated = process.execArgv.some((argument) => argument.startsWith("--input-type"))
-    const file = new URL("./mover-thread.js", import.meta.url)
-    const worker = new Worker(file, { workerData, ...(evaluated ? { execArgv: [] } : {}) })
+    const start: MoverStart = { host, wakeUp: this.#wakeUp.fd, stopFlag, ...spin }
+    const worker = startThread(new URL("./mover-thread.js", import.meta.url), start)
     this.#worker = worker
     // From here on: the thread may block before we hear its first word, and the process may exit meanwhile.
     running.add(this)
@@ -62,7 +60,7 @@ export class MoverThread {
     this.#listening = new Promise((resolve, reject) => {
       worker.on("message", (event: MoverEvent) => {
         if (event.type === "listening") resolve(event.port)
-        else if (event.type === "done") this.#answered(event.call)
+        else if (event.type === "done") this.#calls.answered(event.call)
         else if (event.type === "failed")
           this.#lost(kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE"), onEvent, reject)
         else onEvent(event)
@@ -101,11 +99,7 @@ export class MoverThread {
   /** Sends a command that is answered; resolves when it was carried out, or when the thread is gone. */
   ask(command: (call: number) => MoverCommand): Promise<void> {
     if (this.#gone !== undefined) return Promise.resolve()
-    const call = this.#nextCall++
-    return new Promise((resolve) => {
-      this.#calls.set(call, resolve)
-      this.tell(command(call))
-    })
+    return this.#calls.ask((call) => this.tell(command(call)))
   }
 
   /** Ends the thread; resolves when it is gone and touches no memory any more. Safe to call again. */
@@ -118,11 +112,6 @@ export class MoverThread {
   interrupt(): void {
     Atomics.store(this.#stopFlag, 0, 1)
     this.#wakeUp.ring()
-  }
-
-  #answered(call: number): void {
-    this.#calls.get(call)?.()
-    this.#calls.delete(call)
   }
 
   async #stop(): Promise<void> {
@@ -138,7 +127,7 @@ export class MoverThread {
     if (this.#gone !== undefined) return
     this.#gone = error
     failStart(error)
-    for (const call of [...this.#calls.keys()]) this.#answered(call)
+    this.#calls.end()
     onEvent({ type: "failed", error: error.toJSON() })
   }
 }

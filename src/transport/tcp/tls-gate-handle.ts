@@ -1,15 +1,16 @@
-import { Worker } from "node:worker_threads"
+import type { Worker } from "node:worker_threads"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
+import { startThread } from "../../os/worker-thread.ts"
+import { ThreadCalls } from "./thread-calls.ts"
 import type { GateCommand, GateEvent, GateStart } from "./tls-gate-messages.ts"
 
 /** A gate thread as the main thread holds it. */
 export class GateThread {
   readonly #worker: Worker
-  readonly #calls = new Map<number, () => void>()
+  readonly #calls = new ThreadCalls()
   readonly #listening: Promise<number>
   readonly #exited: Promise<void>
   #port = 0
-  #nextCall = 1
   #gone: KvError | undefined
   #stopping = false
 
@@ -26,11 +27,8 @@ export class GateThread {
   }
 
   private constructor(host: string, onEvent: (event: GateEvent) => void) {
-    // A program that came by --eval says so in its arguments, and a thread that reads a file refuses them.
-    const evaluated = process.execArgv.some((argument) => argument.startsWith("--input-type"))
-    const file = new URL("./tls-gate-thread.js", import.meta.url)
-    const workerData: GateStart = { host }
-    const worker = new Worker(file, { workerData, ...(evaluated ? { execArgv: [] } : {}) })
+    const start: GateStart = { host }
+    const worker = startThread(new URL("./tls-gate-thread.js", import.meta.url), start)
     this.#worker = worker
     this.#exited = new Promise((resolve) => worker.once("exit", () => resolve()))
     this.#listening = new Promise((resolve, reject) => {
@@ -38,8 +36,7 @@ export class GateThread {
         if (this.#gone !== undefined) return
         this.#gone = error
         reject(error)
-        for (const answer of this.#calls.values()) answer()
-        this.#calls.clear()
+        this.#calls.end()
         onEvent({ type: "failed", error: error.toJSON() })
       }
       const died = (why: string): void => {
@@ -50,10 +47,8 @@ export class GateThread {
       worker.on("message", (event: GateEvent) => {
         if (event.type === "listening") resolve(event.port)
         else if (event.type === "failed") lost(kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE"))
-        else if (event.type === "done") {
-          this.#calls.get(event.call)?.()
-          this.#calls.delete(event.call)
-        } else onEvent(event)
+        else if (event.type === "done") this.#calls.answered(event.call)
+        else onEvent(event)
       })
       worker.on("error", (error) => died(error.message))
       worker.on("exit", () => died("its thread exited"))
@@ -79,11 +74,7 @@ export class GateThread {
   /** Sends a command that is answered; resolves when it was carried out, or when the thread is gone. */
   ask(command: (call: number) => GateCommand): Promise<void> {
     if (this.#gone !== undefined) return Promise.resolve()
-    const call = this.#nextCall++
-    return new Promise((resolve) => {
-      this.#calls.set(call, resolve)
-      this.tell(command(call))
-    })
+    return this.#calls.ask((call) => this.tell(command(call)))
   }
 
   /** Ends the thread and all its streams. Safe to call again. */
@@ -91,6 +82,6 @@ export class GateThread {
     if (!this.#stopping) this.#worker.postMessage({ type: "stop" } satisfies GateCommand)
     this.#stopping = true
     await this.#exited
-    for (const answer of this.#calls.values()) answer()
+    this.#calls.end()
   }
 }
