@@ -20,6 +20,7 @@ const tinySizes: BenchSizes = {
   crowdBlocks: 5,
   ticketsMax: 10,
   peersMax: 2,
+  peersPool: { layers: 1, blocks: 8 },
   rounds: { large: 2, integrity: 1, small: 1, idle: 1 },
   repeats: { small: 2, read: 3, idle: 2 },
   curveRepeats: 1,

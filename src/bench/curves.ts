@@ -24,27 +24,34 @@ export interface CurvePoint {
   readonly microsPerUnitMedian: number
 }
 
-/** What a curve runs over. */
-export interface CurveOptions {
+/** One of the jobs of a pair: its place among them, and what it moves. */
+export interface JobSize {
+  readonly index: number
+  readonly pieces: number
+  readonly pieceBytes: number
+}
+
+/** What every curve runs over. */
+interface CurveBase {
   readonly pair: SidePair
   readonly lane: Lane
-  /** The job of many small blocks, and the job whose pieces are dealt to moves and peers. */
-  readonly blocks: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
-  readonly crowd: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
-  /** The job whose blocks were lent one by one. */
-  readonly tickets: { readonly index: number; readonly pieces: number; readonly pieceBytes: number }
-  readonly peersMax: number
   readonly repeats: number
   readonly progress: Progress
   readonly signal: AbortSignal
 }
 
-/** One transfer of 1 to many blocks; 1 to many transfers at once, bare and as tickets; 1 to many peers at once. */
+/** What the curves of one lane run over. */
+export interface CurveOptions extends CurveBase {
+  /** The job of many small blocks, and the job whose pieces are moves of their own. */
+  readonly blocks: JobSize
+  readonly crowd: JobSize
+  /** The job whose blocks were lent one by one. */
+  readonly tickets: JobSize
+}
+
+/** One transfer of 1 to many blocks; 1 to many transfers at once, bare and as tickets. */
 export async function runCurves(options: CurveOptions): Promise<Curve[]> {
-  const { blocks, crowd, tickets, peersMax, pair, lane } = options
-  const each = Math.max(1, Math.floor(crowd.pieces / 64))
-  const counts = powers(2, peersMax)
-  for (const peers of counts) if (peers > 1) await pair.reach(lane, peers)
+  const { blocks, crowd, tickets } = options
   return [
     await curve(
       options,
@@ -77,19 +84,24 @@ export async function runCurves(options: CurveOptions): Promise<Curve[]> {
         peers: 1,
       }),
     ),
-    await curve(
-      options,
-      "peers",
-      `peer with ${countText(each, "block")} of ${sizeText(crowd.pieceBytes)}`,
-      counts,
-      (count) => ({
-        job: crowd.index,
-        pieces: count * each,
-        parts: count,
-        peers: count,
-      }),
-    ),
   ]
+}
+
+/** 1 to many peers at once, with a like share of the job each. */
+export async function peersCurve(
+  options: CurveBase & { readonly crowd: JobSize; readonly peersMax: number },
+): Promise<Curve> {
+  const { crowd, peersMax, pair, lane } = options
+  const each = Math.max(1, Math.floor(crowd.pieces / peersMax))
+  const counts = powers(2, peersMax)
+  for (const peers of counts) if (peers > 1) await pair.reach(lane, peers)
+  return curve(
+    options,
+    "peers",
+    `peer with ${countText(each, "block")} of ${sizeText(crowd.pieceBytes)}`,
+    counts,
+    (count) => ({ job: crowd.index, pieces: count * each, parts: count, peers: count }),
+  )
 }
 
 /** 1 to many blocks used in place: what an attached ticket costs from attach to release, and each block of it. */
@@ -135,7 +147,7 @@ interface Crowd {
 const ticketLevel: IntegrityLevel = "epoch"
 
 async function curve(
-  { pair, lane, repeats, progress, signal }: CurveOptions,
+  { pair, lane, repeats, progress, signal }: CurveBase,
   unit: string,
   each: string,
   counts: readonly number[],
@@ -149,7 +161,7 @@ async function curve(
     await pair.target.ask("wipe", { job: crowd.job, refill: false })
     // Short ones run more often: their times spread more. The first warms up.
     const times = {
-      repeats: 1 + Math.max(repeats, Math.min(200, Math.floor(2000 / crowd.pieces))),
+      repeats: 1 + Math.max(repeats, Math.min(200, Math.floor(30_000 / crowd.pieces))),
       pauseMicros: 0,
     }
     const { job, ticket } = crowd

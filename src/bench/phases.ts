@@ -1,7 +1,7 @@
 import type { Progress } from "../terminal/progress.ts"
 import type { BenchFindings } from "./bench-report.ts"
 import type { Contender } from "./contender.ts"
-import { attachCurve, runCurves } from "./curves.ts"
+import { attachCurve, type Curve, peersCurve, runCurves } from "./curves.ts"
 import { measureIdle } from "./idle.ts"
 import { integrityCosts, integrityLevels } from "./integrity.ts"
 import { blockBytes, type Job, jobBlocks, jobBytes, jobPieces, jobPlan } from "./job.ts"
@@ -13,7 +13,7 @@ import { type PlanCost, planCost } from "./plan-cost.ts"
 import { attachingLane, attachLevel, attachments, ceilingsOf, SidePair, wakeUps } from "./side-pair.ts"
 import { fabricOf, type Lane } from "./sides/lanes.ts"
 import type { PageKind } from "./sides/pool.ts"
-import { type BenchJobs, type BenchSizes, benchJobs } from "./sizes.ts"
+import { type BenchJobs, type BenchSizes, benchJobs, peersJob } from "./sizes.ts"
 import { spreadOf } from "./statistics.ts"
 
 /** What `--jobs` chooses from. */
@@ -281,12 +281,11 @@ async function runAllCurves(phase: Phase): Promise<void> {
       blocks: measured(jobs.tiny),
       crowd: measured(jobs.crowd),
       tickets: measured(jobs.tickets),
-      peersMax: sizes.peersMax,
       repeats: sizes.curveRepeats,
       progress,
       signal,
     })
-    found({ curves })
+    found({ curves: [...curves, await runPeersCurve(lane, options)] })
   }
   const lane = attachingLane(pair)
   if (lane === undefined) return
@@ -300,6 +299,34 @@ async function runAllCurves(phase: Phase): Promise<void> {
     repeats: sizes.repeats.small,
   })
   found({ curves: [curve] })
+}
+
+/**
+ * Over two small pools of its own: each peer maps the whole pool of the other side, and 64 maps of gigabytes measure
+ * the page tables of the machine.
+ */
+async function runPeersCurve(lane: Lane, options: PhaseOptions): Promise<Curve> {
+  const { sizes, library, progress, signal } = options
+  const job = peersJob(sizes)
+  progress.update("filling two small pools")
+  const open = {
+    pool: sizes.peersPool,
+    pages: "memory files",
+    jobs: [job],
+    lanes: [lane],
+    library,
+    signal,
+  } as const
+  await using pair = await SidePair.open(open)
+  return await peersCurve({
+    pair,
+    lane,
+    crowd: { index: 0, pieces: jobPieces(job), pieceBytes: job.pieceBytes },
+    peersMax: sizes.peersMax,
+    repeats: sizes.curveRepeats,
+    progress,
+    signal,
+  })
 }
 
 function distinct(contenders: readonly Contender[]): Contender[] {

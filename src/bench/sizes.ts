@@ -7,11 +7,13 @@ export interface BenchSizes {
   readonly kvBlocks: number
   /** Blocks of 4 KiB that the job of tiny pieces moves in each layer. */
   readonly tinyBlocks: number
-  /** Blocks of 64 KiB in each layer that are dealt to tickets and peers. */
+  /** Blocks of 64 KiB in each layer that are moves of their own, at once. */
   readonly crowdBlocks: number
   /** Tickets that are under way at once, each for a block of 16 KiB. Twice as many must fit into a layer. */
   readonly ticketsMax: number
   readonly peersMax: number
+  /** Half of its blocks are dealt to the peers. */
+  readonly peersPool: PoolShape
   readonly rounds: {
     readonly large: number
     readonly integrity: number
@@ -32,6 +34,7 @@ export const fullSizes: BenchSizes = {
   crowdBlocks: 20,
   ticketsMax: 1000,
   peersMax: 64,
+  peersPool: { layers: 10, blocks: 64 },
   rounds: { large: 11, integrity: 8, small: 15, idle: 5 },
   repeats: { small: 200, read: 1000, idle: 60 },
   curveRepeats: 7,
@@ -47,6 +50,7 @@ export const quickSizes: BenchSizes = {
   crowdBlocks: 10,
   ticketsMax: 100,
   peersMax: 16,
+  peersPool: { layers: 5, blocks: 32 },
   rounds: { large: 5, integrity: 3, small: 5, idle: 3 },
   repeats: { small: 100, read: 300, idle: 20 },
   curveRepeats: 3,
@@ -72,13 +76,6 @@ const ticketBytes = 16_384
 
 export function benchJobs({ pool, kvBlocks, tinyBlocks, crowdBlocks, ticketsMax }: BenchSizes): BenchJobs {
   const { layers } = pool
-  const count = (pieces: number): string => pieces.toLocaleString("en")
-  const job = (layersOfJob: number, blocksPerLayer: number, pieceBytes: number): Job => ({
-    name: `${count(layersOfJob * blocksPerLayer)} × ${pieceBytes / 1024} KiB`,
-    layers: layersOfJob,
-    blocksPerLayer,
-    pieceBytes,
-  })
   return {
     list: [
       job(layers, kvBlocks, blockBytes),
@@ -99,3 +96,14 @@ export function benchJobs({ pool, kvBlocks, tinyBlocks, crowdBlocks, ticketsMax 
     attach: 6,
   }
 }
+
+/** The one job of the pools of {@link BenchSizes.peersPool}. */
+export const peersJob = ({ peersPool: { layers, blocks } }: BenchSizes): Job =>
+  job(layers, Math.max(1, Math.floor(blocks / 2)), blockBytes)
+
+const job = (layers: number, blocksPerLayer: number, pieceBytes: number): Job => ({
+  name: `${(layers * blocksPerLayer).toLocaleString("en")} × ${pieceBytes / 1024} KiB`,
+  layers,
+  blocksPerLayer,
+  pieceBytes,
+})

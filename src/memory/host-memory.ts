@@ -28,7 +28,9 @@ export interface MemorySpan {
 export interface HostMapping extends MemorySpan, Disposable {
   /** The memfd behind it, for a process that maps the same pages. It starts at the span's first byte. */
   readonly fd: number
-  /** What pages the kernel has given so far; looked up when it is read, which takes a millisecond or more. */
+  /** True when it lies in the machine's reserved huge pages. */
+  readonly reserved: boolean
+  /** What pages the kernel has given so far; looked up when it is read, which takes a millisecond a GB or more. */
   readonly pages: PageGrant
   /** What was done about NUMA, for people to read. */
   readonly placement: string

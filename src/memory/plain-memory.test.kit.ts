@@ -4,6 +4,7 @@ import type { HostMapping, HostMemory, PageGrant, SharedSpan } from "./host-memo
 export class PlainMapping implements HostMapping {
   readonly fd = -1
   readonly pages: PageGrant = { kind: "small", hugeBytes: 0, why: "ordinary JavaScript memory" }
+  readonly reserved = false
   readonly placement = "ordinary JavaScript memory"
   readonly byteLength: number
   readonly name: string

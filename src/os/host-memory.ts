@@ -92,8 +92,12 @@ class Memfd extends Span implements HostMapping {
     this.#asked = asked
   }
 
+  get reserved(): boolean {
+    return this.#placed.reserved
+  }
+
   get pages(): PageGrant {
-    return pageGrant(this.addressOf(0, 0), this.#asked, this.#placed.reserved)
+    return pageGrant(this.addressOf(0, 0), this.#asked, this.reserved)
   }
 
   populate(offset: number, length: number): void {

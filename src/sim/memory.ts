@@ -18,6 +18,7 @@ export class SimMapping implements HostMapping {
   readonly name: string
   readonly process: SimProcess
   readonly pages = { kind: "small", hugeBytes: 0, why: "simulated" } as const
+  readonly reserved = false
   readonly placement = "simulated"
   closed = false
   readonly #bytes: Uint8Array<ArrayBuffer>

@@ -68,7 +68,7 @@ export class ShmEndpoint implements Endpoint, ListenerOwner {
       throw new KvError("KV_LIMIT", { what: `${regionsMax} regions are registered with shm already` })
     }
     const mapping = fileOf(region, span)
-    if (access.write && mapping.pages.kind === "reserved") {
+    if (access.write && mapping.reserved) {
       throw new KvError("KV_USAGE", {
         what: `region ${region} lies in reserved huge pages, and shm cannot let a peer write there`,
         why: "without the seal against writers a hole can be made in such a file, and kills whoever looks at it",
