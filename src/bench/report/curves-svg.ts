@@ -19,7 +19,7 @@ export function curvesSvg(curves: readonly Curve[]): string {
       `<text x="${70 + i * 90}" y="${height - 8}" fill="${colours[i % colours.length]}">${lane}</text>`,
   )
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="11">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="sans-serif" font-size="11"><title>Time of one among many</title>`,
     `<rect width="${width}" height="${height}" fill="white"/>`,
     ...panels,
     ...legend,
