@@ -7,6 +7,7 @@
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { test } from "node:test"
+import { setImmediate as turn } from "node:timers/promises"
 import type { KvErrorCode } from "../errors/codes.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { HostMapping } from "../memory/host-memory.ts"
@@ -416,6 +417,27 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
     },
     "peer closes in mid-move",
   )
+
+  it("progress grows from nothing to all", async () => {
+    await using rig = await openRig(transport)
+    const plan = planOf("read", [[0, 0, 20 * mib]])
+    await using move = rig.connection.prepare({ direction: "read", plan, remote: rig.remote })
+    if (move.landed === undefined) return
+    for (let post = 0; post < 2; post++) {
+      let over = false
+      const moving = move.post({ deadline: soon() }).finally(() => {
+        over = true
+      })
+      let last = 0
+      for (; !over; await turn()) {
+        const landed = move.landed()
+        assert.ok(landed >= last && landed <= plan.bytes, `${landed} bytes after ${last}`)
+        last = landed
+      }
+      await moving
+      assert.equal(move.landed(), plan.bytes)
+    }
+  })
 
   it("a closed endpoint is not reached", async () => {
     const a = await transport.open({ host: "127.0.0.1", rails: 1 })

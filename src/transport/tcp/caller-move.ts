@@ -18,7 +18,6 @@ export class CallerMove {
   readonly deadlineMillis: number
   /** Requests of this move that were not answered yet. */
   outstanding = 0
-  bytesDone = 0
   /** Units that were hashed. */
   hashed = 0
   /** Stopped: what still arrives goes to the sink. */
@@ -32,6 +31,16 @@ export class CallerMove {
     this.direction = direction
     this.pieces = pieces
     this.deadlineMillis = deadlineMillis
+  }
+
+  get bytesDone(): number {
+    return this.pieces.moved[0]!
+  }
+
+  /** A request of this move was answered. Once it is stopped the count is the next post's. */
+  answered(bytes: number): void {
+    this.outstanding -= 1
+    if (!this.stopped) this.pieces.moved[0]! += bytes
   }
 
   get allRequested(): boolean {

@@ -340,8 +340,7 @@ export class CallerStream extends Stream {
     const { move, slot, range } = this.#inFlight.shift()!
     this.#phase = "response"
     if (slot !== undefined) this.#freeSlots.push(slot)
-    move.outstanding -= 1
-    move.bytesDone += range.bytes
+    move.answered(range.bytes)
     // First, so that whoever hears of the end can use the express stream again at once.
     if (this.#express) this.#lend()
     if (move.finished && !move.stopped) this.#finish(move)

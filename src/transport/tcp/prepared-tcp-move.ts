@@ -55,6 +55,12 @@ export class PreparedTcpMove implements PreparedMove {
     return this.#posts.run(options, () => this.#run(options))
   }
 
+  landed(): number {
+    let bytes = 0
+    for (const { moved } of this.#dealt?.parts.values() ?? []) bytes += moved[0]!
+    return bytes
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#posts.ended
     if (!this.#told || this.#once) return
@@ -74,6 +80,7 @@ export class PreparedTcpMove implements PreparedMove {
     const dealt = this.#dealt
     const { parts } = dealt
     const bytesByRail = Array<number>(count).fill(0)
+    for (const { moved } of parts.values()) moved[0] = 0
     await this.#wait([...parts.keys()], bytesByRail, options, (move, deadlineMillis) => {
       for (const [rail, pieces] of parts) {
         this.#connection.tell(rail, {
@@ -124,6 +131,7 @@ export class PreparedTcpMove implements PreparedMove {
       return this.#posts.run(options, () => this.#run(options))
     }
     connection.express = undefined
+    pieces.moved[0] = 0
     const { batch } = express
     const { received, header } = end
     return this.#posts.run(options, async () => {

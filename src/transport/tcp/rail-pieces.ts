@@ -17,6 +17,8 @@ export interface RailPieces {
   /** The peer's key for this rail. */
   readonly rkey: Uint32Array<SharedArrayBuffer>
   readonly length: Uint32Array<SharedArrayBuffer>
+  /** One number: bytes of the post under way that have moved, as far as the mover has said so. */
+  readonly moved: Float64Array<SharedArrayBuffer>
   /** Our regions that the pieces lie in. */
   readonly regions: readonly number[]
   readonly hashes?: RailHashes
@@ -127,9 +129,12 @@ function keysOf(remote: readonly RegionDescriptor[], peerRail: number): Map<numb
   return new Map(remote.map(({ region, rkeys }) => [region, rkeys[peerRail % rkeys.length]!]))
 }
 
-function emptyColumns(count: number): Pick<RailPieces, "address" | "remoteOffset" | "rkey" | "length"> {
-  const buffer = new SharedArrayBuffer(count * 24)
+function emptyColumns(
+  count: number,
+): Pick<RailPieces, "address" | "remoteOffset" | "rkey" | "length" | "moved"> {
+  const buffer = new SharedArrayBuffer(count * 24 + 8)
   return {
+    moved: new Float64Array(buffer, count * 24, 1),
     address: new Float64Array(buffer, 0, count),
     remoteOffset: new Float64Array(buffer, count * 8, count),
     rkey: new Uint32Array(buffer, count * 16, count),
