@@ -225,6 +225,7 @@ class Model {
       assert.equal(deal.state, expected)
       if (anyAlive && !this.stopped[move]) assert.equal(left, 0, "with a lane left, everything arrives")
       assert.equal(deal.outstanding, 0)
+      if (expected !== "stranded") assert.equal(deal.wanted, false, "nobody is kept awake after the end")
       assert.equal(deal.retries, this.givenBack[move])
       const bytes = [...this.lengths[move]!].reduce(
         (sum, length, unit) => sum + (proofs[unit] === 1 ? length : 0),
