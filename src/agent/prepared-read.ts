@@ -62,7 +62,8 @@ export class PreparedRead implements AsyncDisposable {
       { layout: cache.layout, regions: cache.spans.map((_, layer) => layer), blocks: into },
       { to: granted.tokens },
     )
-    const plan = stripe(whole, peer.path.endpoint.rails)
+    const { endpoint } = peer.path
+    const plan = stripe(whole, endpoint.rails, endpoint.railWeights)
     this.pieces = plan.pieces
     this.bytes = plan.bytes
     // Damage that is planted behind the landing must be found, so nothing is hashed before it.

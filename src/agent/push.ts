@@ -148,7 +148,8 @@ async function move(
     { layout: peer.card.layout, regions: peer.layers.map(({ region }) => region), blocks: granted.blocks },
     { to: options.tokens },
   )
-  const plan = stripe(whole, peer.path.endpoint.rails)
+  const { endpoint } = peer.path
+  const plan = stripe(whole, endpoint.rails, endpoint.railWeights)
   run.pieces = plan.pieces
   run.bytes = plan.bytes
   run.planned()

@@ -33,6 +33,8 @@ export interface EndpointOptions {
 export interface Endpoint extends AsyncDisposable {
   readonly transport: string
   readonly rails: number
+  /** How much each rail carries beside the others, by its line rate. Absent where all are alike, or nobody knows. */
+  readonly railWeights?: readonly number[]
   /** What a peer needs to connect; published in the card, so it must survive JSON. */
   readonly address: EndpointAddress
   /**

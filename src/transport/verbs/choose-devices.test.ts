@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KvError } from "../../errors/kv-error.ts"
 import type { RdmaDevice, RdmaPort } from "../../os/rdma-devices.ts"
-import { chooseDevices, parseDeviceNames } from "./choose-devices.ts"
+import { chooseDevices, parseDeviceNames, railRates } from "./choose-devices.ts"
 
 const gid = { index: 3, gid: "00000000000000000000ffff0a4d0001", type: "RoCE v2", netdev: "eth0" } as const
 
@@ -79,6 +79,16 @@ test("fewer rails take the first ports, more go round again", () => {
   const devices = [device("a0"), device("a1")]
   assert.deepEqual(names(chooseDevices(devices, { rails: 1 })), ["a0:1"])
   assert.deepEqual(names(chooseDevices(devices, { rails: 3 })), ["a0:1", "a1:1", "a0:1"])
+})
+
+test("rails have the rates of their ports, which rails of one port share; with one unknown all are alike", () => {
+  const [fast, slow, soft] = [
+    device("a0", {}, { gigabits: 200 }),
+    device("a1", {}, { gigabits: 50 }),
+    device("rxe0"),
+  ]
+  assert.deepEqual(railRates(chooseDevices([fast, slow], { rails: 3 }).rails), [100, 50, 100])
+  assert.equal(railRates(chooseDevices([fast, soft]).rails), undefined)
 })
 
 test("where no port is left the refusal names each with its reason", () => {

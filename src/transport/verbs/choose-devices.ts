@@ -72,6 +72,19 @@ export function chooseDevices(devices: readonly RdmaDevice[], wishes: DeviceWish
   return { rails: Array.from({ length: count }, (_, rail) => chosen[rail % chosen.length]!), excluded }
 }
 
+/**
+ * How fast the rails are beside each other, in Gb/s: rails of one port share its rate.
+ *
+ * Undefined unless every port has a rate of its own; then nobody knows, and all rails are taken to be alike. Soft-RoCE's is a constant.
+ */
+export function railRates(rails: readonly RailPort[]): number[] | undefined {
+  const rates = rails.map(({ port }) => {
+    const sharing = rails.filter((other) => other.port === port).length
+    return port.gigabits === undefined ? 0 : port.gigabits / sharing
+  })
+  return rates.every((rate) => rate > 0) ? rates : undefined
+}
+
 interface Sorted {
   readonly chosen: readonly RailPort[]
   readonly excluded: readonly { readonly name: string; readonly why: string }[]
