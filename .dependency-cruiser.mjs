@@ -59,10 +59,17 @@ export default {
     },
     {
       name: "transports-are-strangers",
-      comment: "What two fabrics share moves up to transport/.",
+      comment: "What two fabrics share moves up to transport/, or to transport/rdma/ where both have a NIC.",
       severity: "error",
       from: { path: "^src/transport/([^/]+)/", pathNot: tests },
-      to: { path: "^src/transport/[^/]+/", pathNot: "^src/transport/$1/" },
+      to: { path: "^src/transport/[^/]+/", pathNot: "^src/transport/($1|rdma)/" },
+    },
+    {
+      name: "rdma-serves-any-fabric",
+      comment: "What verbs and libfabric share knows neither of them: a fabric comes as an RdmaDriver.",
+      severity: "error",
+      from: { path: "^src/transport/[^/]+/", pathNot: `^src/transport/(verbs|libfabric|rdma)/|${tests}` },
+      to: { path: "^src/transport/rdma/" },
     },
     {
       name: "the-edge-knows-interfaces-only",

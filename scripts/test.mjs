@@ -9,7 +9,8 @@ import { filesBelow, root, setUp } from "./setup.mjs"
 await setUp()
 const parts = process.argv.slice(2)
 const files = filesBelow("dist")
-  .filter((file) => file.endsWith(".test.js"))
+  // Those want RDMA: `npm run lab` runs them.
+  .filter((file) => file.endsWith(".test.js") && !file.endsWith(".lab.test.js"))
   .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
 if (files.length === 0) {
   process.stderr.write(`kvferry: no test's path contains ${parts.join(" or ")}\n`)

@@ -6,6 +6,8 @@ import { loopback } from "../transport/loopback/loopback.ts"
 import { createShm } from "../transport/shm/shm.ts"
 import { createTcp, type Encryption } from "../transport/tcp/tcp.ts"
 import type { Endpoint, EndpointOptions, Transport } from "../transport/transport.ts"
+import { createVerbs } from "../transport/verbs/verbs.ts"
+import type { VerbsOptions } from "../transport/verbs/verbs-options.ts"
 
 /** How the allowed paths are opened. */
 export interface PathOptions extends EndpointOptions {
@@ -13,6 +15,8 @@ export interface PathOptions extends EndpointOptions {
   readonly crew: Crew
   /** Paths of which nothing else may take the place: refuse to open without them (`--require`). */
   readonly required?: readonly string[]
+  /** How RDMA chooses its devices and registers memory; as the machine and the environment say when absent. */
+  readonly verbs?: VerbsOptions
   /** What tcp does with its streams; `none` when absent. The other paths never leave the machine. */
   readonly encryption?: Encryption
 }
@@ -29,6 +33,7 @@ const catalogue: readonly { readonly name: string; readonly make: (options: Path
   { name: "loopback", make: () => loopback },
   { name: "shm", make: ({ crew }) => createShm({ crew }) },
   { name: "cma", make: ({ crew }) => createCma({ crew }) },
+  { name: "verbs", make: ({ verbs = {} }) => createVerbs(verbs) },
   { name: "tcp", make: ({ encryption = "none" }) => createTcp({ encryption }) },
 ]
 

@@ -52,8 +52,16 @@ export interface Endpoint extends AsyncDisposable {
   dismiss(sessionId: string): Promise<void>
   /** Says whether this fabric can reach a peer at `address`, and why. */
   reaches(address: EndpointAddress): Reach
+  /** Its rails in words, for `explain` and receipts. Absent where there is nothing to say. */
+  readonly describe?: () => readonly RailFacts[]
   /** @throws KvError KV_PEER_UNREACHABLE, KV_PEER_UNTRUSTED, KV_DEADLINE. */
   connect(session: Session, address: EndpointAddress, options: ConnectOptions): Promise<Connection>
+}
+
+/** One rail in words: what it is, and why it was chosen so. */
+export interface RailFacts {
+  readonly rail: number
+  readonly facts: Readonly<Record<string, string>>
 }
 
 /** How a connection is made. */

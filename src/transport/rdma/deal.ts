@@ -200,6 +200,11 @@ export class Deal {
     Atomics.store(this.#words, stopAsked, 1)
   }
 
+  /** True once somebody has asked for the end. */
+  get stopping(): boolean {
+    return Atomics.load(this.#words, stopAsked) !== 0
+  }
+
   get state(): DealState {
     if (Atomics.load(this.#words, proven) === this.#units) return "done"
     // In this order: a lane is lost first and gives back then, so that no lane and nothing under way is the end.

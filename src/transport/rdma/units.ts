@@ -7,7 +7,8 @@ import type { Lane } from "./lane.ts"
 
 /** How a move is cut. Lengths in bytes; a part is what one registration of a region covers. */
 export interface CutOptions {
-  readonly spans: ReadonlyMap<number, MemorySpan>
+  /** Our regions, by what the fabric calls their bytes in our own requests. */
+  readonly spans: ReadonlyMap<number, Pick<MemorySpan, "addressOf">>
   readonly sliceBytes: number
   /** `Infinity` where a region is registered whole. */
   readonly localPartBytes: number

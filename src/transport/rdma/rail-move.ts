@@ -1,0 +1,43 @@
+import type { KvErrorRecord } from "../../errors/kv-error.ts"
+import { Deal } from "./deal.ts"
+import type { LaneWork } from "./driver.ts"
+import type { PostCommand, RefusedUnit } from "./rail-messages.ts"
+
+/** A move as one rail's thread takes part in it. */
+export class RailMove {
+  readonly id: number
+  readonly connection: number
+  readonly direction: LaneWork["direction"]
+  readonly deal: Deal
+  readonly deadlineMillis: number
+  /** What each of this rail's lanes posts, by its place. */
+  readonly work: ReadonlyMap<number, LaneWork>
+  /** Why it was stopped here; the first reason stays. */
+  error: KvErrorRecord | undefined
+  refused: RefusedUnit | undefined
+  /** Since when it is to end; lanes that do not get quiet by themselves are ended some time after that. */
+  stoppedAtMillis: number | undefined
+
+  constructor(command: PostCommand) {
+    const { units, localKeys, direction } = command
+    this.id = command.move
+    this.connection = command.connection
+    this.direction = direction
+    this.deal = new Deal(command.deal, units.length)
+    this.deadlineMillis = command.deadlineMillis
+    this.work = new Map(
+      command.lanes.map(({ place, remoteKeys }) => [place, { direction, units, localKeys, remoteKeys }]),
+    )
+    this.deal.enter()
+  }
+
+  /** Nothing new of it is posted from here on. */
+  stop(nowMillis: number, error: KvErrorRecord | undefined, refused?: RefusedUnit): void {
+    if (this.error === undefined && this.refused === undefined) {
+      this.error = error
+      this.refused = refused
+    }
+    this.stoppedAtMillis ??= nowMillis
+    this.deal.stop()
+  }
+}

@@ -1,0 +1,4 @@
+import { transportContract } from "../contract.ts"
+import { createVerbs } from "./verbs.ts"
+
+transportContract(createVerbs())
