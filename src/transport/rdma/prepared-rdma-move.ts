@@ -120,6 +120,8 @@ export class PreparedRdmaMove implements PreparedMove {
     const shares = units.shares.map((share, place) => ({ ...share, alive: alive[place]! }))
     beginDeal(this.#memory, shares)
     this.#deal = new Deal(this.#memory, units.length)
+    // For each rail that is told: one that has not even heard of it when the others are done still has to leave.
+    for (const _ of this.#parts) this.#deal.enter()
     return this.#deal
   }
 

@@ -3,7 +3,7 @@ import { Deal } from "./deal.ts"
 import type { LaneWork } from "./driver.ts"
 import type { PostCommand, RefusedUnit } from "./rail-messages.ts"
 
-/** A move as one rail's thread takes part in it. */
+/** A move as one rail's thread takes part in it. Whoever told the thread of it has entered the deal for it. */
 export class RailMove {
   readonly id: number
   readonly connection: number
@@ -28,7 +28,6 @@ export class RailMove {
     this.work = new Map(
       command.lanes.map(({ place, remoteKeys }) => [place, { direction, units, localKeys, remoteKeys }]),
     )
-    this.deal.enter()
   }
 
   /** Nothing new of it is posted from here on. */
