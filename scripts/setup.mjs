@@ -83,7 +83,7 @@ async function run(what, command, args) {
 }
 
 /** A line that counts the seconds, on a terminal only. Returns what clears it. */
-function tick(what) {
+export function tick(what) {
   if (!process.stderr.isTTY) return () => {}
   const started = Date.now()
   const draw = () =>
