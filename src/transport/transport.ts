@@ -54,6 +54,8 @@ export interface Endpoint extends AsyncDisposable {
   reaches(address: EndpointAddress): Reach
   /** Its rails in words, for `explain` and receipts. Absent where there is nothing to say. */
   readonly describe?: () => readonly RailFacts[]
+  /** What its rails have done. Absent where nobody counts. */
+  readonly railCounts?: () => readonly RailCounts[]
   /** @throws KvError KV_PEER_UNREACHABLE, KV_PEER_UNTRUSTED, KV_DEADLINE. */
   connect(session: Session, address: EndpointAddress, options: ConnectOptions): Promise<Connection>
 }
@@ -62,6 +64,18 @@ export interface Endpoint extends AsyncDisposable {
 export interface RailFacts {
   readonly rail: number
   readonly facts: Readonly<Record<string, string>>
+}
+
+/** What a rail's thread has done since it was opened. */
+export interface RailCounts {
+  /** Work requests posted. */
+  readonly requests: number
+  /** Calls that posted them: one for each chain. */
+  readonly doorbells: number
+  /** Looks at the completion queue. */
+  readonly looks: number
+  /** Times it went to sleep. */
+  readonly parks: number
 }
 
 /** How a connection is made. */

@@ -5,6 +5,7 @@ import { ControlMemory } from "../../os/control-memory.ts"
 import { Doorbell } from "../../os/doorbell.ts"
 import { interest, Poller } from "../../os/poller.ts"
 import type { CompletionSink, Direction, RailPort, WorkFailure } from "./driver.ts"
+import { RailCounter } from "./rail-counts.ts"
 import { RailLane } from "./rail-lane.ts"
 import type { AttachCommand, PostCommand, RailCommand, RailEvent, RailStart } from "./rail-messages.ts"
 import { RailMove } from "./rail-move.ts"
@@ -29,6 +30,7 @@ export class RailLoop implements CompletionSink {
   readonly #doorbell: Doorbell
   readonly #others: readonly Doorbell[]
   readonly #stopFlag: Int32Array
+  readonly #counts: RailCounter
   readonly #lanes = new Map<number, RailLane>()
   readonly #moves = new Map<number, RailMove>()
   #spinUntilMillis = 0
@@ -44,6 +46,7 @@ export class RailLoop implements CompletionSink {
     this.#doorbell = new Doorbell(start.doorbell, this.#memory)
     this.#others = start.others.map((other) => new Doorbell(other, this.#memory))
     this.#stopFlag = new Int32Array(start.stopFlag)
+    this.#counts = new RailCounter(start.counts)
     this.#emit({ type: "running" })
   }
 
@@ -120,6 +123,7 @@ export class RailLoop implements CompletionSink {
   /** One look at everything. Returns whether anything happened. */
   #work(): boolean {
     const reaped = this.#port.reap(this) > 0
+    this.#counts.looked()
     const now = this.#moves.size === 0 ? 0 : sharedMillis()
     let posted = false
     for (const move of this.#moves.values()) {
@@ -153,6 +157,7 @@ export class RailLoop implements CompletionSink {
         for (let i = 0; i < count; i++) window.push(deal, first + i, work.units.length[first + i]!)
         const seq = lane.nextSeq(direction)
         lane.posted(direction, count)
+        this.#counts.posted(count)
         const token = lane.tokenFor(direction, seq + count - 1)
         // Of fewer the lane's end will tell: all that it has not proven goes back then.
         if (this.#port.post(lane.number, work, first, count, seq, token) < count) lane.up = false
@@ -224,6 +229,7 @@ export class RailLoop implements CompletionSink {
     for (const descriptor of descriptors) this.#poller.watch(descriptor, interest.read)
     const wait =
       soonest === Number.POSITIVE_INFINITY ? -1 : Math.min(2 ** 30, Math.max(1, Math.ceil(soonest - now)))
+    this.#counts.parked()
     this.#poller.wait(wait)
     for (let which = 0; which < descriptors.length; which++) {
       if (this.#poller.ready(bell + 1 + which) !== 0) this.#port.heard(which, this)

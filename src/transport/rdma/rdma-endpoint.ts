@@ -5,6 +5,7 @@ import type {
   ConnectOptions,
   Endpoint,
   EndpointAddress,
+  RailCounts,
   RailFacts,
   Reach,
   RegionDescriptor,
@@ -14,6 +15,7 @@ import type {
 import type { RdmaDriver } from "./driver.ts"
 import { type Introduction, IntroductionListener, type IntroductionOwner, introduce } from "./introduction.ts"
 import { Lanes, type RunningRail } from "./lanes.ts"
+import { readRailCounts } from "./rail-counts.ts"
 import type { RailEvent } from "./rail-messages.ts"
 import { type ConnectionOwner, RdmaConnection } from "./rdma-connection.ts"
 import { RegionBook } from "./region-book.ts"
@@ -31,6 +33,8 @@ export interface RdmaParts {
   readonly weights: readonly number[] | undefined
   readonly registrationsAtOnce: number
   readonly registrationBytes: number | undefined
+  /** What each rail's thread has done so far. */
+  readonly counts: readonly SharedArrayBuffer[]
   /** Ends the threads and closes the rails, when nothing else is left. */
   close(): Promise<void>
 }
@@ -125,6 +129,10 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
       rail: at,
       facts: { ...rail.facts, "regions registered with": this.book.flags.join("; ") || "none yet" },
     }))
+  }
+
+  railCounts(): readonly RailCounts[] {
+    return this.#parts.counts.map(readRailCounts)
   }
 
   async deregister(region: number): Promise<void> {

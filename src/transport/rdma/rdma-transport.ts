@@ -2,6 +2,7 @@ import { KvError } from "../../errors/kv-error.ts"
 import { openDoorbell } from "../../os/doorbell.ts"
 import type { Endpoint, EndpointOptions, Transport } from "../transport.ts"
 import type { LocalRail, RdmaDriver } from "./driver.ts"
+import { railCountMemory } from "./rail-counts.ts"
 import { closeDoorbells, RailThread } from "./rail-thread-handle.ts"
 import { RdmaEndpoint } from "./rdma-endpoint.ts"
 
@@ -33,6 +34,7 @@ async function openRdma(
 ): Promise<Endpoint> {
   const rails = await driver.open({ host, ...rest })
   const doorbells = rails.map(() => openDoorbell())
+  const counts = rails.map(() => railCountMemory())
   const threads: RailThread[] = []
   const close = async (): Promise<void> => {
     await Promise.all(threads.map((thread) => thread.stop()))
@@ -44,6 +46,7 @@ async function openRdma(
     for (const [rail, { port }] of rails.entries()) {
       const start = {
         rail,
+        counts: counts[rail]!,
         port,
         doorbell: doorbells[rail]!,
         others: doorbells.filter((_, other) => other !== rail),
@@ -64,6 +67,7 @@ async function openRdma(
       weights: weightsOf(rails, options.weights),
       registrationsAtOnce: options.maxConcurrentRegistrations ?? registrationsDefault,
       registrationBytes: options.registrationBytes,
+      counts,
       close,
     })
     await endpoint.listen()
