@@ -77,7 +77,10 @@ export class ConnectionLanes {
           await this.#make(at)
         } catch (thrown) {
           failures.push(asKvError(thrown, "KV_PEER_UNREACHABLE", "a lane could not be made"))
+          // Two networks that do not meet, most likely; or a link that is down, and may come back.
           this.#places[at]!.standing = "down"
+          this.#places[at]!.pauseMillis = longestPauseMillis
+          this.#tryLater(at)
         }
       }),
     )

@@ -189,12 +189,13 @@ export class RdmaConnection implements Connection, MovingConnection, LanesListen
     )
   }
 
-  /** What was wrong with a request that the peer's NIC refused, in the peer's words. */
+  /** What was wrong with a request that the peer's NIC refused, in the peer's words. @throws KvError when it is gone. */
   async why(
     request: Omit<RefusedRequest, "call">,
   ): Promise<{ readonly code: MoveEnd; readonly what: string }> {
     const answer = await this.#calls.ask((call) => ({ type: "why", call, ...request }), whyMillisMax)
     if (answer?.type === "because" && isMoveEnd(answer.code)) return { code: answer.code, what: answer.what }
+    if (answer === undefined) this.assertUsable()
     return { code: "KV_RKEY_REJECTED", what: "the peer did not say why" }
   }
 

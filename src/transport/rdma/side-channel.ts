@@ -2,6 +2,8 @@ import type { Socket } from "node:net"
 
 /** Longest message, in bytes of JSON. */
 const messageBytesMax = 256 * 1024
+/** Bytes that may wait to be sent: a peer that asks and does not read is cut off. */
+const unsentBytesMax = 4 * 2 ** 20
 const headerBytes = 4
 
 /**
@@ -52,6 +54,10 @@ export class SideChannel {
     const header = Buffer.alloc(headerBytes)
     header.writeUInt32LE(body.byteLength)
     this.#socket.write(Buffer.concat([header, body]))
+    if (this.#socket.writableLength > unsentBytesMax) {
+      this.close(`the peer left ${this.#socket.writableLength} bytes unread`)
+      this.#socket.destroy()
+    }
   }
 
   /** Ends it; what was sent before still goes out. The first reason stays. */

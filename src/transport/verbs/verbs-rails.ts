@@ -14,7 +14,7 @@ import type { VerbsLaneHandle } from "./verbs-lane.ts"
 /** Places of a lane's send queue, and receives that it keeps posted for notices. */
 const sendDepthMax = 288
 const receiveDepth = 64
-/** Lanes that one rail has room for in its completion queue. */
+/** Lanes that one rail has at most; fewer where the device's completion queues are too short for their completions. */
 const lanesMax = 64
 /** A packet that is not acknowledged is sent again after 67 ms, 6 times: a dead peer is known after half a second. */
 const timeout = 14
@@ -42,6 +42,7 @@ export class VerbsLocalRail implements LocalRail {
   readonly #limits: DeviceLimits
   readonly #state: PortState
   readonly #choice: VerbsRailChoice
+  readonly #lanesMax: number
   #lanes = 0
 
   /** Takes the device over, and closes it in the end. @throws KvError KV_OS. */
@@ -51,8 +52,10 @@ export class VerbsLocalRail implements LocalRail {
     this.#limits = limits
     this.#state = device.port(port.port)
     this.#choice = choice
+    // A queue that overflows is lost for good: every request of every lane has a place in it.
     const perLane = Math.min(sendDepthMax, limits.workRequestsMax) + receiveDepth
-    this.#rail = new VerbsRail(device, Math.min(limits.completionsMax, lanesMax * perLane))
+    this.#lanesMax = Math.min(lanesMax, Math.floor(limits.completionsMax / perLane))
+    this.#rail = new VerbsRail(device, this.#lanesMax * perLane)
     this.card = { device: device.name, link: gid.link, network: gid.network, rate }
     this.facts = {
       device: `${device.name} port ${port.port} (${port.linkLayer})`,
@@ -80,9 +83,9 @@ export class VerbsLocalRail implements LocalRail {
   }
 
   async openLane(rights: Rights): Promise<LocalLane> {
-    if (this.#lanes >= lanesMax) {
+    if (this.#lanes >= this.#lanesMax) {
       throw new KvError("KV_LIMIT", {
-        what: `${lanesMax} lanes are open on ${this.card.device} already`,
+        what: `${this.#lanesMax} lanes are open on ${this.card.device} already`,
         next: "close some peers",
       })
     }
