@@ -26,6 +26,8 @@ const table = {
   poll: { result: "i32", parameters: ["ptr", "usize", "i32"] },
   // int sched_yield(void)
   sched_yield: { result: "i32", parameters: [] },
+  // int sched_setaffinity(pid_t pid, size_t cpusetsize, const cpu_set_t *mask)
+  sched_setaffinity: { result: "i32", parameters: ["i32", "usize", "ptr"] },
   // int socket(int domain, int type, int protocol)
   socket: { result: "i32", parameters: ["i32", "i32", "i32"] },
   // int socketpair(int domain, int type, int protocol, int sv[2])

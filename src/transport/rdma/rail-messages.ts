@@ -14,6 +14,8 @@ export interface RailStart {
   readonly others: readonly SharedDoorbell[]
   /** One Int32; 1 tells the thread to end at once, also while the process is exiting. */
   readonly stopFlag: SharedArrayBuffer
+  /** The processor that it keeps to; undefined where the kernel decides. */
+  readonly cpu: number | undefined
   /** What it has done so far, written by it alone: see `RailCounts`. */
   readonly counts: SharedArrayBuffer
   /** How long it looks again before it parks, after something has happened. */

@@ -12,6 +12,8 @@ export interface RdmaOptions {
   readonly sliceBytes?: number
   /** How much each rail carries beside the others, one number for each; by their line rates when absent. */
   readonly weights?: readonly number[]
+  /** Processors for the rails' threads: rail r keeps to number r, and round again. The kernel decides when absent. */
+  readonly cpus?: readonly number[]
   /** Registrations that run at the same time. */
   readonly maxConcurrentRegistrations?: number
   /** Longest registration in bytes, if shorter than the NICs' own bound: longer regions are registered in parts. */
@@ -34,6 +36,7 @@ async function openRdma(
 ): Promise<Endpoint> {
   const rails = await driver.open({ host, ...rest })
   const doorbells = rails.map(() => openDoorbell())
+  const { cpus = [] } = options
   const counts = rails.map(() => railCountMemory())
   const threads: RailThread[] = []
   const close = async (): Promise<void> => {
@@ -47,6 +50,7 @@ async function openRdma(
       const start = {
         rail,
         counts: counts[rail]!,
+        cpu: cpus.length === 0 ? undefined : cpus[rail % cpus.length],
         port,
         doorbell: doorbells[rail]!,
         others: doorbells.filter((_, other) => other !== rail),

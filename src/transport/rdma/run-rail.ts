@@ -1,5 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { asKvError } from "../../errors/kv-error.ts"
+import { pinThread } from "../../os/pin-thread.ts"
 import type { RailPort } from "./driver.ts"
 import { RailLoop } from "./rail-loop.ts"
 import type { RailEvent, RailStart } from "./rail-messages.ts"
@@ -9,6 +10,7 @@ export function runRail(openPort: (port: unknown) => RailPort): void {
   if (parentPort === null) throw new Error("a rail runs as a worker thread")
   try {
     const start = workerData as RailStart
+    if (start.cpu !== undefined) pinThread(start.cpu)
     new RailLoop(parentPort, start, openPort(start.port)).run()
   } catch (thrown) {
     const error = asKvError(thrown, "KV_TRANSPORT_UNAVAILABLE", "a rail's thread failed")
