@@ -1,4 +1,5 @@
 import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
+import type { RdmaSettings } from "../config/rdma-settings.ts"
 import { asKvError, KvError } from "../errors/kv-error.ts"
 import type { Crew } from "../movers/crew.ts"
 import { createCma } from "../transport/cma/cma.ts"
@@ -19,6 +20,8 @@ export interface PathOptions extends EndpointOptions {
   readonly verbs?: VerbsOptions
   /** What tcp does with its streams; `none` when absent. The other paths never leave the machine. */
   readonly encryption?: Encryption
+  /** What an operator decides of RDMA; `defaultRdmaSettings` when absent. */
+  readonly rdma?: RdmaSettings
 }
 
 /** The paths that could be opened, and the policy with what became of the others. */
