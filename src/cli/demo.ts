@@ -15,6 +15,7 @@ import {
   portNumber,
   wholeNumber,
 } from "./options.ts"
+import { addRdmaOptions, rdmaArguments } from "./rdma-options.ts"
 
 interface Flags {
   readonly model: string
@@ -36,7 +37,9 @@ interface Flags {
 }
 
 /** `kvferry demo`: a prompt prefills in one process, decodes in another, and the answer is proven right. */
-export function demoCommand(): Command {
+export const demoCommand = (): Command => addRdmaOptions(plainCommand())
+
+function plainCommand(): Command {
   return new Command("demo")
     .description(
       "Prefills in one process, decodes in another, and proves the answers against a run in one process.",
@@ -78,7 +81,7 @@ export function demoCommand(): Command {
     )
     .option("--serve", "leave the processes up for curl, an OpenAI client or a browser", false)
     .option("--json", "print one JSON document on standard output, and nothing else there", false)
-    .action(async (flags: Flags) => {
+    .action(async (flags: Flags, command: Command) => {
       const { runDemo } = await import("../demo/demo.ts")
       const style = styleFor(process.stdout)
       const output = {
@@ -103,6 +106,7 @@ export function demoCommand(): Command {
             ...(flags.paths === undefined ? [] : ["--paths", flags.paths]),
             ...(flags.require === undefined ? [] : ["--require", flags.require]),
             ...(flags.rails === undefined ? [] : ["--rails", String(flags.rails)]),
+            ...rdmaArguments(command),
           ],
           ...(flags.inject === undefined ? {} : { inject: { ...flags.inject, at: flags.injectAt } }),
           serve: flags.serve,

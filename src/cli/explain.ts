@@ -8,6 +8,7 @@ import {
   trustOption,
   wholeNumber,
 } from "./options.ts"
+import { addRdmaOptions, rdmaTexts } from "./rdma-options.ts"
 
 interface Flags {
   readonly paths: string[]
@@ -25,7 +26,9 @@ PEER is HOST:PORT of a worker's agent: the worker prints it when it is ready, th
 worker's HTTP port names it. Exit code 0 when a path is chosen and connects, 3 when not.`
 
 /** `kvferry explain`: each way to a peer, whether it can be used and why, and which one is taken. */
-export function explainCommand(): Command {
+export const explainCommand = (): Command => addRdmaOptions(plainCommand())
+
+function plainCommand(): Command {
   return new Command("explain")
     .description("Asks a worker's agent who it is, and tells for each path whether it reaches it, and why.")
     .argument("<peer>", "HOST:PORT of the agent")
@@ -38,9 +41,10 @@ export function explainCommand(): Command {
     .option("--timeout <seconds>", "patience with the handshake", wholeNumber(1, 60), 5)
     .option("--json", "print one JSON document on standard output, and nothing else there", false)
     .addHelpText("after", notes)
-    .action(async (peer: string, flags: Flags) => {
+    .action(async (peer: string, flags: Flags, command: Command) => {
       const { credentialsFrom } = await import("../serve/credentials.ts")
       const { explain } = await import("../serve/explain.ts")
+      const { rdmaConfig } = await import("../serve/rdma-config.ts")
       const { explanationLines } = await import("./explanation-text.ts")
       const { terminalJson } = await import("../terminal/one-line.ts")
       const { styleFor } = await import("../terminal/style.ts")
@@ -48,6 +52,7 @@ export function explainCommand(): Command {
         paths: flags.paths,
         ...(flags.require === undefined ? {} : { required: flags.require }),
         encryption: flags.encrypt,
+        rdma: rdmaConfig(flags.paths, rdmaTexts(command)).settings,
         credentials: credentialsFrom(flags),
         timeoutMillis: flags.timeout * 1000,
       })

@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander"
 import { asKvError, KvError } from "../errors/kv-error.ts"
 import { softwareVersion } from "../serve/version.ts"
 import { benchCommand } from "./bench.ts"
+import { configCommand } from "./config.ts"
 import { demoCommand } from "./demo.ts"
 import { explainCommand } from "./explain.ts"
 import { frontendCommand } from "./frontend.ts"
@@ -19,6 +20,7 @@ Examples:
   kvferry demo --inject kv-swapped    damage one block and see it convicted
   kvferry receipts --last 20          the evidence of the last transfers on this machine
   kvferry explain HOST:PORT           each path to a worker's agent: usable or not, and why
+  kvferry config show --origin        the settings of RDMA, and where each came from
   kvferry identity                    this user's public key, for another agent's trust file
   kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
 
@@ -37,6 +39,7 @@ for (const command of [
   workerCommand(),
   frontendCommand(),
   explainCommand(),
+  configCommand(),
   identityCommand(),
   receiptsCommand(),
   benchCommand(),

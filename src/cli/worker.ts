@@ -17,6 +17,7 @@ import {
   trustOption,
   wholeNumber,
 } from "./options.ts"
+import { addRdmaOptions, rdmaTexts } from "./rdma-options.ts"
 
 interface Flags {
   readonly role: "prefill" | "decode"
@@ -48,7 +49,9 @@ interface Flags {
 }
 
 /** `kvferry worker`: one half of a served model in a process of its own. */
-export function workerCommand(): Command {
+export const workerCommand = (): Command => addRdmaOptions(plainCommand())
+
+function plainCommand(): Command {
   return new Command("worker")
     .description(
       "Runs a prefill or a decode worker: a model, its paged KV pool, and the agent that moves blocks.",
@@ -119,13 +122,17 @@ export function workerCommand(): Command {
         .default("pool"),
     )
     .addOption(new Option("--leash", "end when standard input closes").hideHelp())
-    .action(async (flags: Flags) => {
+    .action(async (flags: Flags, command: Command) => {
       const { openWorker } = await import("../serve/worker/worker.ts")
       const { serveWorker } = await import("../serve/worker/http.ts")
       const { servedContext } = await import("../serve/served-context.ts")
       const { bearerOf, readSecret } = await import("../serve/secret.ts")
       const { credentialsFrom } = await import("../serve/credentials.ts")
       const { defaultReceiptFolder } = await import("../serve/home.ts")
+      const { rdmaConfig } = await import("../serve/rdma-config.ts")
+      const warn = (text: string): void => void process.stderr.write(`kvferry: ${harmless(text)}\n`)
+      const { settings: rdma, warnings } = rdmaConfig(flags.paths, rdmaTexts(command))
+      for (const warning of warnings) warn(warning)
       const receipts = flags.receipts ?? defaultReceiptFolder()
       const bearer = bearerOf(readSecret(flags.secretFile))
       await using worker = await openWorker({
@@ -145,8 +152,9 @@ export function workerCommand(): Command {
         paths: flags.paths,
         ...(flags.require === undefined ? {} : { required: flags.require }),
         encryption: flags.encrypt,
+        rdma,
         ...(receipts === "off" ? {} : { receipts: resolve(receipts) }),
-        warn: (text) => void process.stderr.write(`kvferry: ${harmless(text)}\n`),
+        warn,
         rails: flags.rails,
         integrity: flags.integrity,
         integrityFloor: flags.integrityFloor,

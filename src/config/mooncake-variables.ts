@@ -37,7 +37,7 @@ export const mooncakeVariables: readonly Variable[] = [
   fromConfig(
     "MC_IB_PCI_RELAXED_ORDERING",
     honoured("relaxedOrdering"),
-    "0: off. 1 and 2: where it is supported, which is our auto. Mooncake's default was 0 at first and is 1 now; ours is auto",
+    "0: off. 1 and 2: where it is supported, which is our auto. Mooncake's default was 0 at first, and is 1 since 2026-07-31 (#3205); ours is auto",
   ),
   fromConfig("MC_GID_INDEX", honoured("gidIndex"), "row of the GID table; it goes before NCCL_IB_GID_INDEX"),
   {

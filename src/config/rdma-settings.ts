@@ -52,7 +52,7 @@ export interface RdmaSettings {
   readonly railWeights?: readonly RailWeight[]
   /** What libfabric is asked for, best first; nothing else is taken. */
   readonly fabricProviders: readonly FabricProvider[]
-  /** File of NIXL's C library (`libnixl_capi.so`). Absent: the names that the loader knows. */
+  /** File of NIXL's C library (`libnixl_capi.so`). Absent: that of an installed Python wheel. */
   readonly nixlLibrary?: string
   /** The backend that NIXL is asked for. */
   readonly nixlBackend: string

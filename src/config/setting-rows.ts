@@ -183,7 +183,7 @@ export const settingRows: readonly Row[] = [
     others: [],
     read: read.filePath,
     meaning: "NIXL's C library",
-    absent: "libnixl_capi.so where the loader finds it",
+    absent: "that of an installed Python wheel",
   },
   {
     key: "nixlBackend",

@@ -20,6 +20,12 @@ export type { PathCandidate } from "../agent/rank-paths.ts"
 export type { SourcePeer } from "../agent/source-peer.ts"
 export { type Ticket, TicketFailed, type TicketOptions } from "../agent/ticket.ts"
 export type { TicketState } from "../agent/ticket-state.ts"
+export type {
+  FabricProvider,
+  RailWeight,
+  RdmaSettings,
+  RelaxedOrderingMode,
+} from "../config/rdma-settings.ts"
 export { errorCodes, type KvErrorCode } from "../errors/codes.ts"
 export { KvError, type KvErrorRecord, type KvErrorText } from "../errors/kv-error.ts"
 export { type KvLayout, type KvOrder, type KvShape, wholeModelLayout } from "../kv/kv-layout.ts"

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import { type Agent, type AgentTimes, openAgent as openCore } from "../agent/agent.ts"
 import type { Notice } from "../agent/caller.ts"
 import type { Credentials } from "../agent/credentials.ts"
+import type { RdmaSettings } from "../config/rdma-settings.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { KvLayout } from "../kv/kv-layout.ts"
 import type { MappingOptions } from "../memory/host-memory.ts"
@@ -14,6 +15,7 @@ import { hostMemory } from "../os/host-memory.ts"
 import type { IntegrityLevel, Party, TransferReceipt } from "../receipt/receipt.ts"
 import { type CredentialFiles, credentialsFrom } from "../serve/credentials.ts"
 import { type Fabrics, openFabrics } from "../serve/fabrics.ts"
+import { rdmaConfig } from "../serve/rdma-config.ts"
 import { defaultPaths } from "../serve/transports.ts"
 import { softwareVersion } from "../serve/version.ts"
 import type { Encryption } from "../transport/tcp/tcp.ts"
@@ -37,6 +39,8 @@ export interface AgentOptions extends CredentialFiles {
   readonly require?: readonly string[]
   /** `tls`: what tcp carries is encrypted, and only peers that want the same are reached over it. `none` when absent. */
   readonly encryption?: Encryption
+  /** Settings of RDMA that go before the environment's: `kvferry config show --origin` lists those. */
+  readonly rdma?: Partial<RdmaSettings>
   /** Numeric address to listen on. Loopback when absent: nobody on another machine reaches it. */
   readonly host?: string
   /** Port of the agent; a free one when absent. */
@@ -85,8 +89,12 @@ export interface CacheOptions {
  */
 export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
   const credentials = credentialsOf(options)
+  const paths = options.paths ?? defaultPaths
+  const { settings, warnings } = rdmaConfig(paths, {})
+  for (const warning of warnings) options.onWarning?.(warning)
   const fabrics = await openFabrics({
-    paths: options.paths ?? defaultPaths,
+    paths,
+    rdma: { ...settings, ...options.rdma },
     host: options.host ?? "127.0.0.1",
     rails: options.rails ?? 1,
     movers: options.movers,

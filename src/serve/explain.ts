@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import type { AuthenticatedPeer, Credentials } from "../agent/credentials.ts"
 import { type ExplainedPath, explainPeer } from "../agent/explain-peer.ts"
 import { keyFingerprint } from "../agent/key-pairs.ts"
+import type { RdmaSettings } from "../config/rdma-settings.ts"
 import { type KvLayout, layerBytes } from "../kv/kv-layout.ts"
 import { openCrew } from "../movers/thread-crew.ts"
 import { monotonicClock } from "../os/clock.ts"
@@ -15,6 +16,8 @@ export interface ExplainRequest {
   readonly required?: readonly string[]
   /** What tcp does with its streams; `none` when absent. */
   readonly encryption?: Encryption
+  /** What an operator decides of RDMA; the defaults when absent. */
+  readonly rdma?: RdmaSettings
   readonly credentials: Credentials
   readonly timeoutMillis: number
 }
@@ -52,7 +55,8 @@ export async function explain(address: string, request: ExplainRequest): Promise
   // A required path that cannot be opened is what is to be explained, not a reason to say nothing.
   await using crew = await openCrew({ threads: 1 })
   const policed = required === undefined ? {} : { required }
-  const options = { host: "127.0.0.1", rails: 1, crew, encryption, ...policed }
+  const settled = request.rdma === undefined ? {} : { rdma: request.rdma }
+  const options = { host: "127.0.0.1", rails: 1, crew, encryption, ...policed, ...settled }
   const { endpoints, policy } = await tryPaths(paths, options)
   try {
     const bootId = randomBytes(16).toString("hex")

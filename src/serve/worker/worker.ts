@@ -5,6 +5,7 @@ import { type Agent, openAgent } from "../../agent/agent.ts"
 import { reasons } from "../../agent/choose-path.ts"
 import type { Credentials } from "../../agent/credentials.ts"
 import type { Peer } from "../../agent/peer.ts"
+import type { RdmaSettings } from "../../config/rdma-settings.ts"
 import { KvError, type KvErrorRecord } from "../../errors/kv-error.ts"
 import { blocksFor, type KvLayout, type KvOrder, wholeModelLayout } from "../../kv/kv-layout.ts"
 import { KvPool } from "../../memory/kv-pool.ts"
@@ -48,6 +49,8 @@ export interface WorkerOptions {
   readonly required?: readonly string[]
   /** What tcp does with its streams; `none` when absent. */
   readonly encryption?: Encryption
+  /** What an operator decides of RDMA; the defaults when absent. */
+  readonly rdma?: RdmaSettings
   /** Folder that takes the receipts; none is written without one. */
   readonly receipts?: string
   /** Hears what its operator should know and no request fails for. */
@@ -357,7 +360,8 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       blockTokens,
       ...(options.order === undefined ? {} : { order: options.order }),
     })
-    const pool = new KvPool(layout, hostMemory)
+    const node = options.rdma?.numa
+    const pool = new KvPool(layout, hostMemory, { populate: true, ...(node === undefined ? {} : { node }) })
     opened.push(() => pool[Symbol.dispose]())
     await engine.open(layout, pool.spans)
     const { rails, required, encryption = "none" } = options
@@ -369,6 +373,7 @@ export async function openWorker(options: WorkerOptions): Promise<KvWorker> {
       encryption,
       warn,
       ...(required === undefined ? {} : { required }),
+      ...(options.rdma === undefined ? {} : { rdma: options.rdma }),
     })
     opened.push(() => fabrics[Symbol.asyncDispose]())
     const bootId = randomBytes(16).toString("hex")
