@@ -9,6 +9,7 @@ import { explainCommand } from "./explain.ts"
 import { frontendCommand } from "./frontend.ts"
 import { identityCommand } from "./identity.ts"
 import { isAnnounced } from "./lifetime.ts"
+import { planCommand } from "./plan.ts"
 import { receiptsCommand } from "./receipts.ts"
 import { describeError } from "./report-error.ts"
 import { workerCommand } from "./worker.ts"
@@ -21,6 +22,7 @@ Examples:
   kvferry receipts --last 20          the evidence of the last transfers on this machine
   kvferry explain HOST:PORT           each path to a worker's agent: usable or not, and why
   kvferry config show --origin        the settings of RDMA, and where each came from
+  kvferry plan --machine p5.48xlarge  what a transfer would take there, computed
   kvferry identity                    this user's public key, for another agent's trust file
   kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
 
@@ -40,6 +42,7 @@ for (const command of [
   frontendCommand(),
   explainCommand(),
   configCommand(),
+  planCommand(),
   identityCommand(),
   receiptsCommand(),
   benchCommand(),
