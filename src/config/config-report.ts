@@ -3,7 +3,7 @@ import { type EnvironmentWarning, environmentWarnings } from "./environment-warn
 import { everyVariable } from "./every-variable.ts"
 import { fabricEnvironment } from "./fabric-environment.ts"
 import { fatalVariables, ownFabricVariables } from "./prepare-fabric-environment.ts"
-import type { RdmaSettings } from "./rdma-settings.ts"
+import type { RdmaSettings, SettingKey } from "./rdma-settings.ts"
 import { type OptionTexts, type Origin, resolveRdma } from "./resolve-rdma.ts"
 import { settingRows } from "./setting-rows.ts"
 import { type Environment, textOf, type VariableUse } from "./variable.ts"
@@ -27,7 +27,7 @@ export interface ConfigReport {
 export interface ShownSetting {
   readonly name: string
   /** Null where the transport chooses; `absent` says how. */
-  readonly value: RdmaSettings[keyof RdmaSettings] | null
+  readonly value: RdmaSettings[SettingKey] | null
   readonly absent?: string
   readonly origin: Origin
   readonly option?: string

@@ -56,7 +56,12 @@ export interface RdmaSettings {
   readonly nixlLibrary?: string
   /** The backend that NIXL is asked for. */
   readonly nixlBackend: string
+  /** Who said so, for messages: the option or the variable of each setting that has one. */
+  readonly origins: Readonly<Partial<Record<SettingKey, string>>>
 }
+
+/** Everything that can be set. */
+export type SettingKey = Exclude<keyof RdmaSettings, "origins">
 
 /** What is used where nobody said anything. */
 export const defaultRdmaSettings: RdmaSettings = {
@@ -73,7 +78,12 @@ export const defaultRdmaSettings: RdmaSettings = {
   // tcp and shm of libfabric are for whoever asks for them: a fall to them in silence is what a policy is against.
   fabricProviders: ["efa", "verbs;ofi_rxm"],
   nixlBackend: "UCX",
+  origins: {},
 }
+
+/** Who decided a setting, in a word for messages: `--gid-index`, `MC_GID_INDEX`, or `default`. */
+export const originOf = ({ origins }: Pick<RdmaSettings, "origins">, key: SettingKey): string =>
+  origins[key] ?? "default"
 
 /** Registrations that may be under way at once, with the switch taken into account. */
 export const registrationsAtOnce = (

@@ -19,7 +19,8 @@ test("nobody says anything: the defaults, each of them by default", () => {
 test("there is a row for every setting, and none twice", () => {
   const keys = settingRows.map(({ key }) => key)
   assert.equal(new Set(keys).size, keys.length)
-  for (const key of Object.keys(defaultRdmaSettings))
+  const { origins: _, ...settings } = defaultRdmaSettings
+  for (const key of Object.keys(settings))
     assert.ok(
       keys.some((row) => row === key),
       key,
@@ -53,6 +54,11 @@ test("Mooncake's relaxed ordering: 0 is off, 1 and 2 are auto, unset is our own 
   )
   assert.equal(mode(undefined).origin.from, "default")
   assert.equal(mode("1").origin.from, "environment")
+})
+
+test("the settings say who decided", () => {
+  const { settings } = resolveRdma({ MC_GID_INDEX: "3" }, { numa: "0" })
+  assert.deepEqual(settings.origins, { numa: "--numa", gidIndex: "MC_GID_INDEX" })
 })
 
 test("MC_GID_INDEX goes before NCCL_IB_GID_INDEX, as in Mooncake; the same number in both is no conflict", () => {

@@ -1,5 +1,5 @@
 import { KvError } from "../errors/kv-error.ts"
-import { defaultRdmaSettings, type RdmaSettings } from "./rdma-settings.ts"
+import { defaultRdmaSettings, type RdmaSettings, type SettingKey } from "./rdma-settings.ts"
 import { type SettingRow, settingRows } from "./setting-rows.ts"
 import { Unfit } from "./value-readers.ts"
 import { type Environment, textOf } from "./variable.ts"
@@ -12,8 +12,8 @@ export type Origin =
 
 /** One setting with its value, undefined where the choice is the transport's, and its origin. */
 export interface ResolvedSetting {
-  readonly key: keyof RdmaSettings
-  readonly value: RdmaSettings[keyof RdmaSettings]
+  readonly key: SettingKey
+  readonly value: RdmaSettings[SettingKey]
   readonly origin: Origin
   /** Variables that are set as well, to something else, and gave way. */
   readonly overridden: readonly string[]
@@ -44,9 +44,15 @@ export function resolveRdma(env: Environment, options: OptionTexts = {}): Resolv
   const settled = settingRows.map((row) => settle(row, env, options))
   const values = settled.flatMap(({ row: { key, value } }) => (value === undefined ? [] : [[key, value]]))
   // Each value was read by the reader of its own key.
-  const settings = Object.fromEntries(values) as unknown as RdmaSettings
+  const settings = Object.fromEntries([...values, ["origins", originsOf(settled)]]) as unknown as RdmaSettings
   const unread = settled.flatMap(({ problem }) => (problem === undefined ? [] : [problem]))
   return { settings, rows: settled.map(({ row }) => row), problems: [...unread, ...contradictions(settings)] }
+}
+
+function originsOf(settled: readonly { readonly row: ResolvedSetting }[]): RdmaSettings["origins"] {
+  return Object.fromEntries(
+    settled.flatMap(({ row: { key, origin } }) => (origin.from === "default" ? [] : [[key, origin.name]])),
+  )
 }
 
 function contradictions({ devices, excludedDevices, railWeights }: RdmaSettings): Problem[] {
@@ -78,7 +84,7 @@ const contradiction = (what: string, why: string): Problem => ({
 })
 
 type AnyRow = Pick<SettingRow, "key" | "option" | "variable" | "others" | "read">
-type AnyValue = RdmaSettings[keyof RdmaSettings]
+type AnyValue = RdmaSettings[SettingKey]
 
 interface Candidate {
   readonly text: string

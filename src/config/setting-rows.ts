@@ -1,8 +1,8 @@
-import type { RdmaSettings } from "./rdma-settings.ts"
+import type { RdmaSettings, SettingKey } from "./rdma-settings.ts"
 import * as read from "./value-readers.ts"
 
 /** A setting: how it is called on the command line and in the environment, and how each of its texts is read. */
-export interface SettingRow<Key extends keyof RdmaSettings = keyof RdmaSettings> {
+export interface SettingRow<Key extends SettingKey = SettingKey> {
   readonly key: Key
   /** The option, without its dashes; undefined where there is a variable alone. */
   readonly option?: string
@@ -18,8 +18,8 @@ export interface SettingRow<Key extends keyof RdmaSettings = keyof RdmaSettings>
   readonly absent?: string
 }
 
-type Filled<Key extends keyof RdmaSettings> = NonNullable<RdmaSettings[Key]>
-type Row = { readonly [Key in keyof RdmaSettings]-?: SettingRow<Key> }[keyof RdmaSettings]
+type Filled<Key extends SettingKey> = NonNullable<RdmaSettings[Key]>
+type Row = { readonly [Key in SettingKey]-?: SettingRow<Key> }[SettingKey]
 
 /** Registrations at once that may be asked for; Mooncake's 0 stands for it. */
 const registrationsMax = 64

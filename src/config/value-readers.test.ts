@@ -31,7 +31,7 @@ test("bytes are counted by 1024", () => {
 
 test("Mooncake's numbers for relaxed ordering: 0 is off, 1 and 2 are auto, and no other number is anything", () => {
   assert.deepEqual(["0", "1", "2"].map(read.mooncakeOrdering), ["off", "auto", "auto"])
-  refuses(read.mooncakeOrdering, "3", "-1", "on", "auto", "")
+  refuses(read.mooncakeOrdering, "3", "-1", "on", "auto", "", "valueOf", "__proto__")
   assert.deepEqual(["-1", "0", "1"].map(read.mooncakeParallel), [undefined, false, true])
   refuses(read.mooncakeParallel, "2", "true")
 })

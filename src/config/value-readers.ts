@@ -53,8 +53,9 @@ export const oneOf =
 
 /** Mooncake's 0, 1 and 2: its 1 and 2 do the same, relaxed ordering where it is supported. */
 export const mooncakeOrdering: Reader<RelaxedOrderingMode> = (text) => {
-  const mode = ({ "0": "off", "1": "auto", "2": "auto" } as const)[text.trim()]
-  if (mode !== undefined) return mode
+  const number = text.trim()
+  if (number === "0") return "off"
+  if (number === "1" || number === "2") return "auto"
   throw new Unfit("0, 1 or 2")
 }
 

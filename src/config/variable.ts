@@ -1,4 +1,4 @@
-import type { RdmaSettings } from "./rdma-settings.ts"
+import type { SettingKey } from "./rdma-settings.ts"
 
 /** Libraries that a path opens, and that read variables of their own. */
 export type Library = "libibverbs" | "libfabric" | "NIXL" | "UCX"
@@ -11,7 +11,7 @@ export type Library = "libibverbs" | "libfabric" | "NIXL" | "UCX"
  * - `nothing`: nothing here reads it; `instead` says what has its meaning, where something does.
  */
 export type VariableUse =
-  | { readonly kind: "honoured"; readonly setting: keyof RdmaSettings }
+  | { readonly kind: "honoured"; readonly setting: SettingKey }
   | { readonly kind: "library"; readonly library: Library }
   | { readonly kind: "nothing"; readonly instead?: string }
 
@@ -37,7 +37,7 @@ export function textOf(env: Environment, name: string): string | undefined {
 }
 
 /** Shorthands for the tables. */
-export const honoured = (setting: keyof RdmaSettings): VariableUse => ({ kind: "honoured", setting })
+export const honoured = (setting: SettingKey): VariableUse => ({ kind: "honoured", setting })
 export const readBy = (library: Library): VariableUse => ({ kind: "library", library })
 export const unread = (instead?: string): VariableUse => ({
   kind: "nothing",

@@ -25,6 +25,7 @@ export type {
   RailWeight,
   RdmaSettings,
   RelaxedOrderingMode,
+  SettingKey,
 } from "../config/rdma-settings.ts"
 export { errorCodes, type KvErrorCode } from "../errors/codes.ts"
 export { KvError, type KvErrorRecord, type KvErrorText } from "../errors/kv-error.ts"

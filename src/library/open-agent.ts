@@ -40,7 +40,7 @@ export interface AgentOptions extends CredentialFiles {
   /** `tls`: what tcp carries is encrypted, and only peers that want the same are reached over it. `none` when absent. */
   readonly encryption?: Encryption
   /** Settings of RDMA that go before the environment's: `kvferry config show --origin` lists those. */
-  readonly rdma?: Partial<RdmaSettings>
+  readonly rdma?: Partial<Omit<RdmaSettings, "origins">>
   /** Numeric address to listen on. Loopback when absent: nobody on another machine reaches it. */
   readonly host?: string
   /** Port of the agent; a free one when absent. */
@@ -94,7 +94,7 @@ export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
   for (const warning of warnings) options.onWarning?.(warning)
   const fabrics = await openFabrics({
     paths,
-    rdma: { ...settings, ...options.rdma },
+    rdma: withOwn(settings, options.rdma),
     host: options.host ?? "127.0.0.1",
     rails: options.rails ?? 1,
     movers: options.movers,
@@ -103,6 +103,12 @@ export async function openAgent(options: AgentOptions = {}): Promise<KvAgent> {
     ...(options.encryption === undefined ? {} : { encryption: options.encryption }),
   })
   return new KvAgent(options, credentials, fabrics)
+}
+
+/** The environment's settings with a program's own in their place. */
+function withOwn(settings: RdmaSettings, own: AgentOptions["rdma"] = {}): RdmaSettings {
+  const origins = Object.fromEntries(Object.keys(own).map((key) => [key, `openAgent({ rdma: { ${key} } })`]))
+  return { ...settings, ...own, origins: { ...settings.origins, ...origins } }
 }
 
 /** Read once, here, but for the trust file: that is looked at again whenever a peer is let in. */
