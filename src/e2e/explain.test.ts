@@ -1,5 +1,5 @@
 import assert from "node:assert/strict"
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -180,4 +180,28 @@ test("a demo leaves receipts, and `kvferry receipts` shows them; off leaves none
   assert.equal(more.length, 0)
   const { stdout } = await kvferry(["receipts"], { env: { KVFERRY_HOME: home } })
   assert.match(stdout, /demo-[0-9a-f-]+… +shm .* full: identical +delivered\n1 ticket; /)
+})
+
+const rdmaHere = existsSync("/sys/class/infiniband") ? { skip: "this machine has RDMA devices" } : {}
+
+test(
+  "without a peer this machine is explained: what opens, and where the missing was looked for",
+  rdmaHere,
+  async () => {
+    const { code, stdout, stderr } = await kvferry(["explain", "--paths", "shm,tcp"])
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /^shm +yes/m)
+    assert.match(stdout, / no {3}devices +none\n +looked for in \/sys\/class\/infiniband/)
+    assert.match(stdout, / no {3}device files +none\n +looked for in \/dev\/infiniband/)
+    assert.match(stdout, /next: load the driver of the NIC/)
+    const { stdout: json } = await kvferry(["explain", "--local", "--json"])
+    const report = JSON.parse(json) as { schema: string; rdma: { what: string; found: boolean }[] }
+    assert.equal(report.schema, "kvferry/explain-local/1")
+    assert.ok(report.rdma.some(({ what, found }) => what === "devices" && !found))
+  },
+)
+
+test("--local and a peer exclude each other", async () => {
+  assert.equal((await kvferry(["explain", "127.0.0.1:1", "--local"])).code, 2)
+  assert.equal((await kvferry(["explain", "--paths", "pigeon"])).code, 2)
 })
