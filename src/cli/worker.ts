@@ -82,7 +82,7 @@ function plainCommand(): Command {
     )
     .addOption(pathsOption())
     .addOption(requireOption("refuse to start or connect over anything but these transports"))
-    .option("--rails <n>", "streams to each peer", wholeNumber(1, 16), 1)
+    .option("--rails <n>", "streams of tcp to each peer; RDMA has a rail for each NIC", wholeNumber(1, 16), 1)
     .addOption(
       new Option("--integrity <level>", "how much of a transfer is checked")
         .choices(integrityLevels)

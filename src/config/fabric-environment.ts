@@ -55,8 +55,13 @@ const nobody = (name: string, reason: string, instead?: string): FabricVariable 
 export const fabricEnvironment: readonly FabricVariable[] = [
   libfabric(
     "FI_PROVIDER",
-    "each request to libfabric names its provider (--fabric-provider); the variable hides the others from the whole process",
-    { use: honoured("fabricProviders"), source: "src/fabric.c" },
+    "each request to libfabric names its provider (--fabric-provider); others are not even initialised: they cost time, and those for PSM take over a crash's signals. Your own list is honoured as --fabric-provider, too",
+    {
+      use: honoured("fabricProviders"),
+      recommended: "efa,verbs,ofi_rxm,tcp,shm",
+      ours: true,
+      source: "src/fabric.c",
+    },
   ),
   libfabric(
     "FI_EFA_USE_DEVICE_RDMA",

@@ -3,6 +3,8 @@ import { test } from "node:test"
 import { KvError } from "../errors/kv-error.ts"
 import { fabricEnvironment } from "./fabric-environment.ts"
 import { fatalVariables, prepareFabricEnvironment } from "./prepare-fabric-environment.ts"
+import { defaultRdmaSettings } from "./rdma-settings.ts"
+import { resolveRdma } from "./resolve-rdma.ts"
 
 type Mutable = Record<string, string | undefined>
 
@@ -10,6 +12,7 @@ test("what the table calls ours is set, to what it recommends, and returned", ()
   const env: Mutable = {}
   const set = prepareFabricEnvironment(env, {})
   assert.deepEqual(Object.fromEntries(set.map(({ name, value }) => [name, value])), {
+    FI_PROVIDER: "efa,verbs,ofi_rxm,tcp,shm",
     FI_EFA_ENABLE_SHM_TRANSFER: "0",
     FI_HMEM: "system",
     FI_MR_CACHE_MONITOR: "disabled",
@@ -35,6 +38,12 @@ test("a word about fork safety or huge pages is the whole word: none of ours is 
     assert.ok(!set.some((own) => own.name.endsWith("FORK_SAFE")), name)
     assert.equal(env[name], "0")
   }
+})
+
+test("what is set by us is not taken for a user's choice of providers", () => {
+  const env: Mutable = {}
+  prepareFabricEnvironment(env, {})
+  assert.deepEqual(resolveRdma(env).settings.fabricProviders, defaultRdmaSettings.fabricProviders)
 })
 
 test("a second call sets nothing", () => {

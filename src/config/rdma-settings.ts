@@ -1,4 +1,7 @@
-/** PCIe relaxed ordering: never, only with it, or where it can be had. */
+/**
+ * Whether regions are registered so that the NIC's writes to them may reach memory in any order: never, only so, or where
+ * it can be had.
+ */
 export type RelaxedOrderingMode = "off" | "on" | "auto"
 
 /** A provider of libfabric, as libfabric itself calls it. */

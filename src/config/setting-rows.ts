@@ -138,7 +138,7 @@ export const settingRows: readonly Row[] = [
     variable: "KVFERRY_QUEUE_DEPTH",
     others: [{ name: "MC_MAX_WR", read: read.whole(1, 65_535) }],
     read: read.whole(1, 65_535),
-    meaning: "work requests outstanding on a lane; the device's own limit holds as well",
+    meaning: "work requests outstanding on a lane, at most 256; the device's own limit holds as well",
   },
   {
     key: "parallelRegistration",

@@ -1,5 +1,5 @@
 import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
-import type { RdmaSettings } from "../config/rdma-settings.ts"
+import { defaultRdmaSettings, type RdmaSettings } from "../config/rdma-settings.ts"
 import { asKvError, KvError } from "../errors/kv-error.ts"
 import type { Crew } from "../movers/crew.ts"
 import { createCma } from "../transport/cma/cma.ts"
@@ -8,7 +8,7 @@ import { createShm } from "../transport/shm/shm.ts"
 import { createTcp, type Encryption } from "../transport/tcp/tcp.ts"
 import type { Endpoint, EndpointOptions, Transport } from "../transport/transport.ts"
 import { createVerbs } from "../transport/verbs/verbs.ts"
-import type { VerbsOptions } from "../transport/verbs/verbs-options.ts"
+import { verbsOptions } from "./verbs-options.ts"
 
 /** How the allowed paths are opened. */
 export interface PathOptions extends EndpointOptions {
@@ -16,8 +16,6 @@ export interface PathOptions extends EndpointOptions {
   readonly crew: Crew
   /** Paths of which nothing else may take the place: refuse to open without them (`--require`). */
   readonly required?: readonly string[]
-  /** How RDMA chooses its devices and registers memory; as the machine and the environment say when absent. */
-  readonly verbs?: VerbsOptions
   /** What tcp does with its streams; `none` when absent. The other paths never leave the machine. */
   readonly encryption?: Encryption
   /** What an operator decides of RDMA; `defaultRdmaSettings` when absent. */
@@ -36,7 +34,7 @@ const catalogue: readonly { readonly name: string; readonly make: (options: Path
   { name: "loopback", make: () => loopback },
   { name: "shm", make: ({ crew }) => createShm({ crew }) },
   { name: "cma", make: ({ crew }) => createCma({ crew }) },
-  { name: "verbs", make: ({ verbs = {} }) => createVerbs(verbs) },
+  { name: "verbs", make: ({ rdma = defaultRdmaSettings }) => createVerbs(verbsOptions(rdma)) },
   { name: "tcp", make: ({ encryption = "none" }) => createTcp({ encryption }) },
 ]
 

@@ -30,6 +30,10 @@ export interface ConnectParameters {
   readonly global: boolean
   /** `IBV_MTU_*`: the smaller of both ends. */
   readonly mtu: number
+  /** Of the packets' global header, 0 to 255. */
+  readonly trafficClass: number
+  /** 0 to 15. */
+  readonly serviceLevel: number
   readonly sequence: number
   /** Reads under way that this end asks for, and answers. */
   readonly readsAsked: number
@@ -74,12 +78,17 @@ export class QueuePair {
     this.number = fieldsAt(this.pointer, at + 4).getUint32(at, true)
   }
 
-  /** Readies it to be connected. `access`: bits of `IBV_ACCESS_*` that the peer has through this pair. */
-  initialize(port: number, access: number): void {
+  /**
+   * Readies it to be connected.
+   * @param access bits of `IBV_ACCESS_*` that the peer has through this pair.
+   * @param pkeyIndex row of the port's partition key table.
+   */
+  initialize(port: number, access: number, pkeyIndex = 0): void {
     const mask = abi.IBV_QP_STATE | abi.IBV_QP_PKEY_INDEX | abi.IBV_QP_PORT | abi.IBV_QP_ACCESS_FLAGS
     this.#modify("to INIT", mask, (data) => {
       data.setInt32(abi["ibv_qp_attr.qp_state"], abi.IBV_QPS_INIT, true)
       data.setUint32(abi["ibv_qp_attr.qp_access_flags"], access, true)
+      data.setUint16(abi["ibv_qp_attr.pkey_index"], pkeyIndex, true)
       data.setUint8(abi["ibv_qp_attr.port_num"], port)
     })
   }
@@ -130,12 +139,14 @@ export class QueuePair {
       data.setUint32(abi["ibv_qp_attr.dest_qp_num"], to.peer.queuePair, true)
       data.setUint16(handle + abi["ibv_ah_attr.dlid"], to.peer.lid, true)
       data.setUint8(handle + abi["ibv_ah_attr.port_num"], to.port)
+      data.setUint8(handle + abi["ibv_ah_attr.sl"], to.serviceLevel)
       if (to.global) {
         new Uint8Array(data.buffer, data.byteOffset + route + abi["ibv_global_route.dgid"], 16).set(
           Buffer.from(to.peer.gid, "hex"),
         )
         data.setUint8(route + abi["ibv_global_route.sgid_index"], to.gidIndex)
         data.setUint8(route + abi["ibv_global_route.hop_limit"], hopLimit)
+        data.setUint8(route + abi["ibv_global_route.traffic_class"], to.trafficClass)
         data.setUint8(handle + abi["ibv_ah_attr.is_global"], 1)
       }
       data.setUint8(abi["ibv_qp_attr.max_dest_rd_atomic"], to.readsAnswered)

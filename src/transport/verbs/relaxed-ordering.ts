@@ -1,17 +1,11 @@
+import type { RelaxedOrderingMode } from "../../config/rdma-settings.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import { ibverbsAbi as abi } from "../../os/ffi/ibverbs-abi.ts"
 
-/**
- * Whether regions are registered so that the NIC's writes to them may reach memory in any order.
- *
- * `auto` asks for it where it can be had, and says which of the two it was; `on` is an error where it cannot.
- */
-export type RelaxedOrderingMode = "off" | "on" | "auto"
-
-/** A mode, and who asked for it. */
+/** A mode, and who asked for it; the words and numbers of options and variables are read in `config/`. */
 export interface RelaxedOrderingWish {
   readonly mode: RelaxedOrderingMode
-  /** `--relaxed-ordering`, `MC_IB_PCI_RELAXED_ORDERING=1`, or `default`. */
+  /** `--relaxed-ordering`, `MC_IB_PCI_RELAXED_ORDERING`, or `default`. */
   readonly origin: string
 }
 
@@ -21,33 +15,6 @@ export interface RelaxedOrdering {
   /** Bits to add to each registration's access flags. */
   readonly flags: number
   readonly why: string
-}
-
-/** The environment variable that Mooncake's users already set. */
-export const relaxedOrderingVariable = "MC_IB_PCI_RELAXED_ORDERING"
-
-/**
- * The wish of an option and an environment; the option wins.
- *
- * Mooncake's 0 is `off`. Its 1 and 2 both fall back where the library is too old, so both are `auto`. Its own default was 0 when the
- * variable came (pull request 1076, December 2025) and has been 1 since pull request 3205 (July 2026); ours is `auto`.
- * @throws KvError KV_USAGE for another word or number: a switch that is misread must not be taken for its default.
- */
-export function relaxedOrderingWish(
-  option: string | undefined,
-  variable: string | undefined,
-): RelaxedOrderingWish {
-  if (option !== undefined) {
-    if (option === "off" || option === "on" || option === "auto") {
-      return { mode: option, origin: "--relaxed-ordering" }
-    }
-    throw wrong(`--relaxed-ordering is ${JSON.stringify(option.slice(0, 40))}`, "off, on or auto")
-  }
-  if (variable === undefined || variable === "") return { mode: "auto", origin: "default" }
-  if (!/^[012]$/.test(variable)) {
-    throw wrong(`${relaxedOrderingVariable} is ${JSON.stringify(variable.slice(0, 40))}`, "0, 1 or 2")
-  }
-  return { mode: variable === "0" ? "off" : "auto", origin: `${relaxedOrderingVariable}=${variable}` }
 }
 
 /**
@@ -101,8 +68,4 @@ export function accessFlagNames(flags: number): string[] {
   const known = accessNames.filter(([bit]) => (flags & bit) !== 0)
   const rest = known.reduce((left, [bit]) => left & ~bit, flags) >>> 0
   return [...known.map(([, name]) => name), ...(rest === 0 ? [] : [`0x${rest.toString(16)}`])]
-}
-
-function wrong(what: string, known: string): KvError {
-  return new KvError("KV_USAGE", { what, why: `it is one of ${known}` })
 }

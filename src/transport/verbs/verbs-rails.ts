@@ -10,9 +10,10 @@ import type { Rights } from "../transport.ts"
 import type { ChosenGid } from "./choose-gid.ts"
 import { accessFlagNames, type RelaxedOrdering } from "./relaxed-ordering.ts"
 import type { VerbsLaneHandle } from "./verbs-lane.ts"
+import type { VerbsPath } from "./verbs-options.ts"
 
-/** Places of a lane's send queue, and receives that it keeps posted for notices. */
-const sendDepthMax = 288
+/** Places of a lane's send queue beside those for units, and receives that it keeps posted: both for notices. */
+const noticeDepth = 32
 const receiveDepth = 64
 /** Lanes that one rail has at most; fewer where the device's completion queues are too short for their completions. */
 const lanesMax = 64
@@ -27,6 +28,9 @@ export interface VerbsRailChoice {
   readonly port: RdmaPort
   readonly gid: ChosenGid
   readonly ordering: RelaxedOrdering
+  readonly path: VerbsPath
+  /** Where its device stands; absent where the machine does not say. */
+  readonly numaNode?: number
   /** How fast it is beside the other rails; 1 where nobody knows. */
   readonly rate: number
 }
@@ -43,22 +47,29 @@ export class VerbsLocalRail implements LocalRail {
   readonly #state: PortState
   readonly #choice: VerbsRailChoice
   readonly #lanesMax: number
+  readonly #sendDepth: number
+  /** `IBV_MTU_*`: what the port has, or less where that was asked for. */
+  readonly #mtu: number
   #lanes = 0
 
   /** Takes the device over, and closes it in the end. @throws KvError KV_OS. */
   constructor(device: VerbsContext, choice: VerbsRailChoice) {
-    const { port, gid, ordering, rate } = choice
+    const { port, gid, ordering, rate, path, numaNode } = choice
     const limits = device.limits()
     this.#limits = limits
     this.#state = device.port(port.port)
     this.#choice = choice
+    this.#sendDepth = Math.min(path.queueDepth + noticeDepth, limits.workRequestsMax)
+    this.#mtu = Math.min(this.#state.mtu, mtuCode(path.mtu))
     // A queue that overflows is lost for good: every request of every lane has a place in it.
-    const perLane = Math.min(sendDepthMax, limits.workRequestsMax) + receiveDepth
+    const perLane = this.#sendDepth + receiveDepth
     this.#lanesMax = Math.min(lanesMax, Math.floor(limits.completionsMax / perLane))
     this.#rail = new VerbsRail(device, this.#lanesMax * perLane)
     this.card = { device: device.name, link: gid.link, network: gid.network, rate }
     this.facts = {
       device: `${device.name} port ${port.port} (${port.linkLayer})`,
+      port: `${port.state}, packets of ${mtuBytes(this.#mtu)} bytes${port.gigabits === undefined ? "" : `, ${port.gigabits} Gb/s`}`,
+      "NUMA node": numaNode === undefined ? "not said" : String(numaNode),
       gid: gid.why,
       network: gid.network,
       ordering: ordering.why,
@@ -89,16 +100,16 @@ export class VerbsLocalRail implements LocalRail {
         next: "close some peers",
       })
     }
-    const depths = { send: Math.min(sendDepthMax, this.#limits.workRequestsMax), receive: receiveDepth }
+    const depths = { send: this.#sendDepth, receive: receiveDepth }
     const pair = new QueuePair(this.#rail, depths)
     try {
-      pair.initialize(this.#state.port, rightsBits(rights))
+      pair.initialize(this.#state.port, rightsBits(rights), this.#choice.path.pkeyIndex)
     } catch (thrown) {
       pair.destroy()
       throw thrown
     }
     this.#lanes += 1
-    const { gid } = this.#choice
+    const { gid, path } = this.#choice
     const state = this.#state
     const sequence = randomInt(2 ** 24)
     const end = {
@@ -106,7 +117,7 @@ export class VerbsLocalRail implements LocalRail {
       sequence,
       gid: gid.gid,
       lid: state.lid,
-      mtu: state.mtu,
+      mtu: this.#mtu,
       readsAsked: Math.min(readsMax, this.#limits.readsAskedMax),
       readsAnswered: Math.min(readsMax, this.#limits.readsAnsweredMax),
     }
@@ -125,7 +136,9 @@ export class VerbsLocalRail implements LocalRail {
           port: state.port,
           gidIndex: gid.index,
           global: gid.global,
-          mtu: Math.min(state.mtu, peer.mtu),
+          mtu: Math.min(end.mtu, peer.mtu),
+          trafficClass: path.trafficClass,
+          serviceLevel: path.serviceLevel,
           sequence,
           readsAsked: Math.min(end.readsAsked, peer.readsAnswered),
           readsAnswered: Math.min(end.readsAnswered, peer.readsAsked),
@@ -145,6 +158,10 @@ export class VerbsLocalRail implements LocalRail {
     this.#rail.device[Symbol.dispose]()
   }
 }
+
+/** `IBV_MTU_256` is 1, and each next one is twice as long. */
+const mtuCode = (bytes: number): number => Math.log2(bytes) - 7
+const mtuBytes = (code: number): number => 2 ** (code + 7)
 
 interface PeerEnd extends QueuePairAddress {
   readonly mtu: number
