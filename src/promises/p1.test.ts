@@ -82,6 +82,18 @@ for (const transport of transports) {
     assert.deepEqual([receipt.state, receipt.error?.code], ["failed", "KV_BYTES_DIFFER"])
   })
 
+  test(`${transport.name}: full catches a completion that passed only the first bytes of its data`, async () => {
+    await using pulls = await openPulls(transport)
+    const bytes = tokens * 3 * 2 * 2 * 8 * 4
+    const { receipt } = await pulls.pull("full", {
+      kind: "early",
+      landsAfterMillis: 20,
+      landedBytes: bytes - 16,
+    })
+    assert.deepEqual([receipt.state, receipt.error?.code], ["failed", "KV_BYTES_DIFFER"])
+    assert.deepEqual(receipt.integrity.verdict, "different")
+  })
+
   test(`${transport.name}: none and epoch cannot see a flipped bit: "delivered" then speaks of the lease only, and the receipt says so`, async () => {
     await using pulls = await openPulls(transport)
     for (const level of ["none", "epoch"] as const) {

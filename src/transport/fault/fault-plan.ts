@@ -8,7 +8,8 @@ import type { MoveRequest } from "../transport.ts"
  * - `drop`: one piece never arrives, and neither does the completion.
  * - `duplicate`: after the completion, and after a while, the same bytes are written once more.
  * - `corrupt`: one bit is flipped in the target before the completion.
- * - `early`: the completion comes at once, and the bytes after a while.
+ * - `early`: the completion comes at once, and the bytes after a while. `landedBytes` of them, the last ones, are there in time:
+ *   so it would be where a NIC's writes may pass each other and its completion passed some of them.
  * - `die`: the connection is lost when so many bytes have moved.
  */
 export type TransportFault =
@@ -17,7 +18,7 @@ export type TransportFault =
   | { readonly kind: "drop"; readonly piece: number }
   | { readonly kind: "duplicate"; readonly afterMillis: number }
   | { readonly kind: "corrupt"; readonly byte: number; readonly bit: number }
-  | { readonly kind: "early"; readonly landsAfterMillis: number }
+  | { readonly kind: "early"; readonly landsAfterMillis: number; readonly landedBytes?: number }
   | { readonly kind: "die"; readonly atByte: number }
 
 export type TransportFaultKind = TransportFault["kind"]

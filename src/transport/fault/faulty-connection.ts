@@ -107,9 +107,14 @@ export class FaultyConnection implements Connection {
       }
       case "corrupt":
         return this.#corrupt(inner, request, options, fault)
-      case "early":
-        this.#landLate(request, fault.landsAfterMillis)
+      case "early": {
+        const late = plan.bytes - (fault.landedBytes ?? 0)
+        if (late < plan.bytes) {
+          await this.#inner.move(part(request, options, partOfPlan(plan, late, plan.bytes)))
+        }
+        this.#landLate({ ...request, plan: partOfPlan(plan, 0, late) }, fault.landsAfterMillis)
         return { ...railsOf(request, this.#rails), bytes: plan.bytes, pieces: plan.pieces, retries: 0 }
+      }
       case "die":
         await this.#inner.move(part(request, options, partOfPlan(plan, 0, fault.atByte)))
         return this.#die(
