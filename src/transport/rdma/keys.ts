@@ -18,7 +18,8 @@ export interface RemoteKeys {
  * The keys of the peer for one of **its** rails, one for each row. A descriptor holds them rail by rail: `rkeys[rail * parts + part]`.
  *
  * A lane binds the table of its remote rail. The number of the local rail has nothing to do with it; key 0 is a key.
- * @throws KvError KV_RKEY_REJECTED for a region whose descriptor lacks it.
+ * @throws KvError KV_RKEY_REJECTED for a region whose descriptor lacks it; KV_REGION_BOUNDS for one that is said to be longer than
+ *   its keys reach.
  */
 export function remoteKeysOf(
   rows: readonly RegionPart[],
@@ -31,6 +32,14 @@ export function remoteKeysOf(
     const descriptor = byRegion.get(region)
     const parts = descriptor === undefined ? 0 : partsOf(descriptor.length, partBytes)
     const key = descriptor?.rkeys[remoteRail * parts + part]
+    const held = descriptor === undefined ? 0 : descriptor.rkeys.length / rails
+    if (Number.isInteger(held) && held > 0 && held < parts) {
+      throw new KvError("KV_REGION_BOUNDS", {
+        what: `region ${region} of the peer is said to have ${descriptor!.length} bytes, in ${parts} parts of ${partBytes}`,
+        why: `it has keys for ${held} of them`,
+        next: "fetch the peer's card again",
+      })
+    }
     if (key === undefined || descriptor!.rkeys.length !== rails * parts || part >= parts) {
       throw new KvError("KV_RKEY_REJECTED", {
         what: `region ${region} of the peer has ${descriptor?.rkeys.length ?? 0} keys; rail ${remoteRail} of its ${rails} was asked for`,

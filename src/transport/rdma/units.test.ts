@@ -131,7 +131,11 @@ test("a descriptor without a key for the lane's remote rail is refused, and key 
   assert.throws(() => remoteKeysOf(rows, 0, { ...keys, rails: 1 }), refused)
   assert.throws(() => remoteKeysOf([{ region: 4, part: 0 }], 0, keys), refused)
   assert.throws(() => remoteKeysOf([{ region: 3, part: 1 }], 0, keys), refused)
-  assert.throws(() => remoteKeysOf(rows, 0, { ...keys, partBytes: 50 }), refused)
+  assert.throws(() => remoteKeysOf(rows, 0, { ...keys, rails: 3 }), refused)
+  assert.throws(
+    () => remoteKeysOf(rows, 0, { ...keys, partBytes: 50 }),
+    (error: unknown) => error instanceof KvError && error.code === "KV_REGION_BOUNDS",
+  )
 })
 
 test("homesOf() shares a rail's bytes by the weights of its lanes, within one unit", () => {
