@@ -60,7 +60,8 @@ code=$?
 for process in /proc/[0-9]*; do
   id=${process#/proc/}
   case " 1 ${readers[*]} " in *" $id "*) continue ;; esac
-  readlink -q "$process/exe" >/dev/null && kill -KILL "$id" 2>/dev/null
+  # Threads of the kernel have no program.
+  [ -e "$process/exe" ] && kill -KILL "$id" 2>/dev/null
 done
 wait "${readers[@]}"
 # Changing a terminal's settings waits until what was written has left it.

@@ -8,7 +8,7 @@ Boots a Linux with RDMA in software as an ordinary process, runs COMMAND in it, 
 Without a command, the RDMA suites run: every *.lab.test.js below dist/, and the lab's own tests.
 
   --machine uml|qemu  the kernel as a program (uml), or Debian's own kernel in an emulated PC  (uml)
-  --timeout SECONDS   the guest is ended after this time, with code 124                        (300)
+  --timeout SECONDS   the guest is ended after this time, with code 124            (300; suites 600)
   --memory MiB        the guest's memory, its /tmp and /dev/shm included                       (2048)
   --rails N           RDMA devices rxe0, rxe1, … one a network, 0 to 16                        (2)
   --wire              one wire too: a cable with an RDMA device on each end, rxw0 and rxw1
@@ -37,7 +37,7 @@ const counts = {
 export function parseOptions(argv, cwd = process.cwd()) {
   const options = {
     machine: "uml",
-    timeoutSeconds: 300,
+    timeoutSeconds: undefined,
     memoryMiB: 2048,
     rails: 2,
     wires: 0,
@@ -67,7 +67,8 @@ export function parseOptions(argv, cwd = process.cwd()) {
     else if (name === "--env") options.variables.push(variable(value()))
     else throw wrong(`there is no option ${JSON.stringify(word)}`)
   }
-  return { ...options, command: words }
+  const timeoutSeconds = options.timeoutSeconds ?? (words.length > 0 ? 300 : 600)
+  return { ...options, timeoutSeconds, command: words }
 }
 
 const flags = {

@@ -107,18 +107,18 @@ function runtimeFolders(runtime) {
 }
 
 function existingFolder(path) {
-  if (existsSync(path) && statSync(path).isDirectory()) {
-    const real = realpathSync(path)
-    if (real !== "/") return real
+  if (!existsSync(path) || !statSync(path).isDirectory())
     throw new Trouble(2, {
-      what: "--view / would show the guest all of this machine",
+      what: `--view ${JSON.stringify(path)} is no folder of this machine`,
+      next: "name one that is",
+    })
+  const real = realpathSync(path)
+  if (real === "/" || ownFolders.includes(real.slice(1)))
+    throw new Trouble(2, {
+      what: `--view ${real} would lie over what the guest has there itself`,
       next: "name a folder in it",
     })
-  }
-  throw new Trouble(2, {
-    what: `--view ${JSON.stringify(path)} is no folder of this machine`,
-    next: "name one that is",
-  })
+  return real
 }
 
 /** Without those that lie in another one, or in a layer. */

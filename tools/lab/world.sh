@@ -7,6 +7,8 @@ mkdir -p "$new" "$memory"
 mount -t tmpfs -o mode=755,size=80% tmpfs "$new"
 mount -t tmpfs -o mode=755,size=80% tmpfs "$memory"
 cp -a /mnt/run/root/. "$new/"
+# Its files are the guest's own, whoever runs the lab.
+chown -hR 0:0 "$new"
 chmod 1777 "$new/tmp" "$new/var/tmp"
 chmod 700 "$new/root"
 
