@@ -4,6 +4,7 @@ import { asKvError, KvError } from "../errors/kv-error.ts"
 import type { Crew } from "../movers/crew.ts"
 import { createCma } from "../transport/cma/cma.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
+import { createNixl } from "../transport/nixl/nixl.ts"
 import { createShm } from "../transport/shm/shm.ts"
 import { createTcp, type Encryption } from "../transport/tcp/tcp.ts"
 import type { Endpoint, EndpointOptions, Transport } from "../transport/transport.ts"
@@ -29,20 +30,35 @@ export interface OpenedPaths {
   readonly policy: PathPolicy
 }
 
+interface CatalogueEntry {
+  readonly name: string
+  readonly make: (options: PathOptions) => Transport
+  /** True when it is used only by whoever names it. */
+  readonly onlyNamed?: true
+}
+
 /** Every transport there is, in the order of preference. A new one is added here, with what it needs to be made. */
-const catalogue: readonly { readonly name: string; readonly make: (options: PathOptions) => Transport }[] = [
-  { name: "loopback", make: () => loopback },
+const catalogue: readonly CatalogueEntry[] = [
+  { name: "loopback", make: () => loopback, onlyNamed: true },
   { name: "shm", make: ({ crew }) => createShm({ crew }) },
   { name: "cma", make: ({ crew }) => createCma({ crew }) },
   { name: "verbs", make: ({ rdma = defaultRdmaSettings }) => createVerbs(verbsOptions(rdma)) },
   { name: "tcp", make: ({ encryption = "none" }) => createTcp({ encryption }) },
+  {
+    name: "nixl",
+    make: ({ rdma = defaultRdmaSettings }) =>
+      createNixl({ library: rdma.nixlLibrary, backends: [rdma.nixlBackend] }),
+    onlyNamed: true,
+  },
 ]
 
 /** Their names, for help texts and metrics. */
 export const transportNames: readonly string[] = catalogue.map(({ name }) => name)
 
-/** The policy of a process that names none: all but the path that never leaves a process. */
-export const defaultPaths: readonly string[] = transportNames.filter((name) => name !== "loopback")
+/** The policy of a process that names none: not the path that never leaves a process, and not another engine's. */
+export const defaultPaths: readonly string[] = catalogue
+  .filter(({ onlyNamed }) => onlyNamed !== true)
+  .map(({ name }) => name)
 
 /**
  * Opens the transports that a path policy names, in its order. One that this machine refuses is left out and

@@ -56,23 +56,16 @@ export function bindLibrary<Table extends SymbolTable, Optional extends SymbolTa
   for (const file of files) {
     try {
       const library = koffi.load(file)
-      const bind = (name: string, { result, parameters }: SymbolTable[string]): unknown =>
-        library.func(
-          name,
-          koffiTypes[result],
-          parameters.map((type) => koffiTypes[type]),
-        )
-      const functions: Record<string, unknown> = {}
-      for (const [name, signature] of Object.entries(table)) functions[name] = bind(name, signature)
+      const functions = bindAll(library, table)
       const found: Record<string, unknown> = {}
       for (const [name, signature] of Object.entries(optional ?? {})) {
         try {
-          found[name] = bind(name, signature)
+          found[name] = bind(library, name, signature)
         } catch {
           // This version of the library does not have it: whoever asks for it finds nothing.
         }
       }
-      return { file, functions: functions as Bound<Table>, optional: found as Partial<Bound<Optional>> }
+      return { file, functions, optional: found as Partial<Bound<Optional>> }
     } catch (thrown) {
       failures.push(`${file}: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
     }
@@ -128,6 +121,30 @@ export function callOnPool<A extends readonly unknown[]>(
     })
   })
 }
+
+/**
+ * Functions as this process itself resolves them, whichever library they come from.
+ *
+ * For `free` that matters: a preloaded allocator takes back only what it gave out itself.
+ */
+export const bindProcess = <Table extends SymbolTable>(table: Table): Bound<Table> =>
+  bindAll(koffi.load(null), table)
+
+function bindAll<Table extends SymbolTable>(library: Library, table: Table): Bound<Table> {
+  const functions: Record<string, unknown> = {}
+  for (const [name, signature] of Object.entries(table)) functions[name] = bind(library, name, signature)
+  return functions as Bound<Table>
+}
+
+function bind(library: Library, name: string, { result, parameters }: SymbolTable[string]): unknown {
+  return library.func(
+    name,
+    koffiTypes[result],
+    parameters.map((type) => koffiTypes[type]),
+  )
+}
+
+type Library = ReturnType<typeof koffi.load>
 
 /** The `errno` that the calling thread's last native call left. */
 export const errno = (): number => koffi.errno()
