@@ -10,6 +10,8 @@ import { fillRandom, lendBlocks, openSide, pullOf } from "../agent/agent.test.ki
 import type { TicketEvent } from "../agent/ticket-state.ts"
 import { openCrew } from "../movers/thread-crew.ts"
 import { createCma } from "../transport/cma/cma.ts"
+import { createNixl } from "../transport/nixl/nixl.ts"
+import { nixlLibrary } from "../transport/nixl/nixl-here.test.kit.ts"
 import { createShm } from "../transport/shm/shm.ts"
 import { tcp } from "../transport/tcp/tcp.ts"
 import type { Transport } from "../transport/transport.ts"
@@ -29,6 +31,7 @@ const named: Readonly<Record<string, Transport>> = {
   tcp,
   shm: createShm({ crew }),
   cma: createCma({ crew }),
+  nixl: createNixl({ library: nixlLibrary }),
 }
 const side = await openSide({
   transports: [named[name]!],

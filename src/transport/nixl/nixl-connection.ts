@@ -8,6 +8,8 @@ import type { NixlCommand, NixlEvent } from "./thread-messages.ts"
 
 /** Moves that may be under way on one connection at once. */
 const movesMax = 1024
+/** How long after its deadline a move may still be ended by the thread before we look what the thread does. */
+const graceMillis = 500
 
 /** What a connection is made of. */
 export interface NixlConnectionParts {
@@ -114,12 +116,19 @@ export class NixlConnection implements Connection, MoveOwner {
     this.#parts.thread.tellQuietly(command)
   }
 
-  ended(id: number): Promise<void> {
-    const { gone } = this.#parts.thread
-    if (gone !== undefined) return Promise.reject(gone)
-    this.#parts.moves.set(id, this)
-    this.#parts.thread.watch()
-    return new Promise((resolve, reject) => this.#moves.set(id, { resolve, reject }))
+  async ended(id: number, deadline: number): Promise<void> {
+    const { thread, moves } = this.#parts
+    if (thread.gone !== undefined) throw thread.gone
+    moves.set(id, this)
+    thread.watch()
+    // The thread ends what is late. This is for the case that NIXL does not give the thread back.
+    const left = deadline - performance.now() + graceMillis
+    const timer = setTimeout(() => thread.overdue(), Math.min(Math.max(0, left), 2 ** 31 - 1)).unref()
+    try {
+      await new Promise<void>((resolve, reject) => this.#moves.set(id, { resolve, reject }))
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,10 +8,11 @@ import type { NixlCommand, NixlEvent, NixlStart } from "./thread-messages.ts"
 
 /** How often we look whether the thread comes back out of NIXL, while something is asked of it. */
 const lookMillis = 250
-/** A call that takes longer is taken to be endless. Registering memory for a NIC may take seconds for a large pool. */
-const stuckMillis = 5000
-const slowStuckMillis = 120_000
-const slow = /register_mem|create_|destroy_agent/
+/**
+ * A call that takes longer is taken to be endless: one of a transfer, also when a deadline has passed meanwhile; one
+ * that opens or ends an agent; one that pins a large pool for a NIC.
+ */
+const stuckMillis = { move: 5000, overdue: 750, agent: 15_000, register: 120_000 } as const
 
 /** Threads that NIXL does not give back: the process would wait for them for ever when it ends. */
 const stuck = new Set<NixlThread>()
@@ -31,6 +32,7 @@ export class NixlThread {
   #port = 0
   #gone: KvError | undefined
   #stopping = false
+  #overdue = false
   #looker: NodeJS.Timeout | undefined
 
   /** @throws KvError KV_TRANSPORT_UNAVAILABLE when NIXL cannot be opened; KV_PORT_IN_USE, KV_OS. */
@@ -104,8 +106,14 @@ export class NixlThread {
     this.#lookOut()
   }
 
+  /** A deadline has passed, and the thread has not said what became of it. */
+  overdue(): void {
+    this.#overdue = true
+  }
+
   /** Nothing is under way. */
   rest(): void {
+    this.#overdue = false
     if (this.#calls.size > 0) return
     clearInterval(this.#looker)
     this.#looker = undefined
@@ -135,9 +143,11 @@ export class NixlThread {
     const inside = this.#watch.look(performance.now())
     if (inside === undefined) return
     const name = nixlFunctionName(inside.index)
-    if (inside.millis < (slow.test(name) ? slowStuckMillis : stuckMillis)) return
+    if (inside.millis < this.#patience(name)) return
     stuck.add(this)
     this.#worker.unref()
+    // Should it come back all the same, it shall touch nothing any more.
+    this.#worker.postMessage({ type: "stop" } satisfies NixlCommand)
     this.#resolveGivenUp()
     this.#lose(
       new KvError("KV_TRANSPORT_UNAVAILABLE", {
@@ -146,6 +156,12 @@ export class NixlThread {
         next: "do not use the memory of these transfers again, and end this process",
       }),
     )
+  }
+
+  #patience(name: string): number {
+    if (name.endsWith("register_mem")) return stuckMillis.register
+    if (/create_(configured_agent|backend)|destroy_agent/.test(name)) return stuckMillis.agent
+    return this.#overdue ? stuckMillis.overdue : stuckMillis.move
   }
 
   #answered({ call, error }: Extract<NixlEvent, { type: "done" }>): void {

@@ -16,7 +16,7 @@ export interface MoveOwner {
   assertUsable(): void
   tell(command: NixlCommand): void
   /** Waits for the end of a move that was just told. */
-  ended(move: number): Promise<void>
+  ended(move: number, deadline: number): Promise<void>
 }
 
 /** A checked move. The thread is told its pieces once, and makes NIXL's lists of them. */
@@ -71,7 +71,7 @@ export class PreparedNixlMove implements PreparedMove {
       this.#owner.tell({ type: "post", move, prepared: this.#id, deadlineMillis: toSharedMillis(deadline) })
       signal?.addEventListener("abort", cancel, { once: true })
       try {
-        await this.#owner.ended(move)
+        await this.#owner.ended(move, deadline)
       } finally {
         signal?.removeEventListener("abort", cancel)
       }
