@@ -23,6 +23,8 @@ interface PaperLane {
   readonly answers: number[]
   failure: WorkFailure | undefined
   failed: boolean
+  /** Looks that a failed lane has before its end. */
+  looksLeft: number
   probing: boolean
 }
 
@@ -57,6 +59,7 @@ export class PaperPort implements RailPort {
   }
 
   get idleMillisMax(): number {
+    if (this.#late.length > 0) return 1
     for (const { queue, answers, probing, failed } of this.#lanes.values())
       if (failed || probing || queue.length + answers.length > 0) return 1
     return 10
@@ -71,6 +74,7 @@ export class PaperPort implements RailPort {
       answers: [],
       failure: undefined,
       failed: false,
+      looksLeft: 3,
       probing: false,
     })
   }
@@ -304,9 +308,23 @@ export class PaperPort implements RailPort {
     this.#tables.set("end", lane.end, fieldOf.end.live, 0)
   }
 
-  /** Flushes a failed lane, and reports its end when nobody works with its memory any more. */
+  /**
+   * Flushes a failed lane. For some looks what is queued may still land, as it may with a real one; then its end is reported, when
+   * nobody works with its memory any more.
+   */
   #end(lane: PaperLane, sink: CompletionSink): number {
+    if (lane.looksLeft > 0) {
+      lane.looksLeft -= 1
+      this.#landUnheard(lane)
+      return 0
+    }
     if (this.#tables.get("end", lane.end, fieldOf.end.busy) > 0) return 0
+    if (this.#traits.mistake === "lands after its end") {
+      const admitted = lane.queue.filter(
+        (request) => request.seq >= 0 && this.#refusal(lane, request) === undefined,
+      )
+      this.#late.push({ at: performance.now() + 5, requests: admitted })
+    }
     const flushed = lane.queue.splice(0).filter(({ seq }) => seq >= 0)
     for (const { direction, seq } of flushed)
       sink.failed(lane.number, direction, seq, failure("flushed", "PAPER_FLUSHED"))
@@ -315,6 +333,16 @@ export class PaperPort implements RailPort {
     this.#lanes.delete(lane.number)
     sink.ended(lane.number, lane.failure)
     return 1 + flushed.length
+  }
+
+  /** A few requests of a failing lane that nobody will hear of as done. */
+  #landUnheard(lane: PaperLane): void {
+    const peer = this.#hold(lane)
+    if (peer === undefined) return
+    for (const request of lane.queue.slice(0, 4)) {
+      if (request.seq >= 0 && this.#refusal(lane, request) === undefined) this.#land([request])
+    }
+    this.#tables.release("end", peer)
   }
 
   #mistake(request: Request): void {

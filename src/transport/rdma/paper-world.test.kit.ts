@@ -16,6 +16,8 @@ export type PaperMistake =
   | "early read"
   /** A notice is answered before the writes in front of it are there. */
   | "early answer"
+  /** Flushed requests are carried out all the same, when the end of their lane has been reported. */
+  | "lands after its end"
 
 /** How the NIC on paper is made. */
 export interface PaperTraits {
