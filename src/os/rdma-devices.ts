@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, readFileSync, readlinkSync } from "node:fs"
+import { accessSync, constants, existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
 
 /** A file tree to look things up in: this machine's, or a recorded one. Absent is undefined, never an error. */
 export interface FileTree {
@@ -8,6 +8,8 @@ export interface FileTree {
   read(path: string): string | undefined
   /** Last part of what a link points to. */
   linkName(path: string): string | undefined
+  /** True when there is a file, a folder, or a link to one. */
+  has(path: string): boolean
   /** True when this process may read and write it. */
   usable(path: string): boolean
 }
@@ -60,6 +62,7 @@ export const machineFiles: FileTree = {
   list: (path) => attempt(() => readdirSync(path).sort()),
   read: (path) => attempt(() => readFileSync(path, "utf8").trimEnd()),
   linkName: (path) => attempt(() => readlinkSync(path).split("/").at(-1) ?? ""),
+  has: existsSync,
   usable: (path) =>
     attempt(() => {
       accessSync(path, constants.R_OK | constants.W_OK)

@@ -161,7 +161,7 @@ function deviceFiles(files: FileTree): Check {
 
 function libraryFile(files: FileTree, first: readonly string[]): Check {
   const folders = [...first, ...libraryFolders]
-  const folder = folders.find((place) => files.list(place)?.includes(library) === true)
+  const folder = folders.find((place) => files.has(`${place}/${library}`))
   return {
     fact: {
       what: library,

@@ -26,6 +26,7 @@ export function treeOf({ files, links = {}, unusable = [] }: RecordedTree): File
     },
     read: (path) => files[path],
     linkName: (path) => links[path],
+    has: (path) => paths.some((other) => other === path || other.startsWith(`${path}/`)),
     usable: (path) => path in files && !unusable.includes(path),
   }
 }

@@ -320,10 +320,14 @@ export class PaperPort implements RailPort {
     }
     if (this.#tables.get("end", lane.end, fieldOf.end.busy) > 0) return 0
     if (this.#traits.mistake === "lands after its end") {
-      const admitted = lane.queue.filter(
-        (request) => request.seq >= 0 && this.#refusal(lane, request) === undefined,
-      )
-      this.#late.push({ at: performance.now() + 5, requests: admitted })
+      // Again and again, so that one of them meets whoever uses the memory next.
+      for (const millis of [10, 30, 60, 100]) {
+        const requests = lane.queue.filter(
+          (request) => request.seq >= 0 && this.#refusal(lane, request) === undefined,
+        )
+        this.#late.push({ at: performance.now() + millis, requests })
+      }
+      this.#late.sort((a, b) => a.at - b.at)
     }
     const flushed = lane.queue.splice(0).filter(({ seq }) => seq >= 0)
     for (const { direction, seq } of flushed)
