@@ -26,8 +26,11 @@ try {
   process.exitCode = error.code
 }
 
-/** A line that counts the seconds of what takes long; without words, it is over. */
+/** Tells what takes long: a line that counts its seconds on a terminal, a line at its start elsewhere. */
 function progress(what) {
   clear()
-  clear = what === undefined ? () => {} : tick(what)
+  clear = () => {}
+  if (what === undefined) return
+  if (process.stderr.isTTY) clear = tick(what)
+  else process.stderr.write(`lab: ${what}\n`)
 }

@@ -3,7 +3,10 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
 
-const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+const codes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 }
+
+/** The signals that tell this process to end. */
+export const endings = Object.keys(codes)
 
 /** How much of the console is kept: its end tells why a guest died. */
 const consoleCharactersMax = 64 * 1024
@@ -31,6 +34,7 @@ export async function runGuest(machine, timeoutSeconds, sinks, booted) {
   })
   let said = ""
   let ready
+  let interrupt
   const hear = (chunk) => {
     said = (said + chunk).slice(-consoleCharactersMax)
   }
@@ -55,11 +59,12 @@ export async function runGuest(machine, timeoutSeconds, sinks, booted) {
     })
     child.once("exit", () => resolve({ how: "died" }))
     setTimeout(() => resolve({ how: "limit" }), timeoutSeconds * 1000).unref()
-    for (const [signal, code] of Object.entries(signals))
-      process.on(signal, () => resolve({ how: "interrupted", code }))
+    interrupt = (signal) => resolve({ how: "interrupted", code: codes[signal] })
+    for (const signal of endings) process.on(signal, interrupt)
   })
   child.stdin.end()
   await Promise.all([closed, ...flows])
+  for (const signal of endings) process.off(signal, interrupt)
   return { ...end, ready, all: seconds(), console: said }
 }
 

@@ -11,7 +11,7 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { runGuest } from "./guest.mjs"
+import { endings, runGuest } from "./guest.mjs"
 import { qemuMachine } from "./qemu.mjs"
 import { cannotRun, lastLines, Trouble } from "./trouble.mjs"
 import { umlMachine, umlRefusal } from "./uml.mjs"
@@ -44,23 +44,24 @@ export async function runInLab(options, progress = () => {}, sinks = ownSinks) {
       next: `run it below ${checkout}, or add --view ${cwd}`,
     })
   requireLinux()
+  const machineOf = await (options.machine === "uml" ? umlMachine : qemuMachine)(options, mounts, progress)
+  // A signal that comes before the guest is there waits until it is: no folder is left behind.
+  for (const signal of endings) process.on(signal, wait)
   const run = temporaryFolder()
   const remove = () => rmSync(run, { recursive: true, force: true })
   try {
-    const machine = await (options.machine === "uml" ? umlMachine : qemuMachine)(
-      run,
-      options,
-      mounts,
-      progress,
-    )
+    const machine = machineOf(run)
     writeRun(run, { options, cwd, mounts, channels: machine.channels })
     // Once it has booted, the guest has all of it in its memory.
     const end = await runGuest(machine, options.timeoutSeconds, sinks, remove)
     return verdict(end, options)
   } finally {
     remove()
+    for (const signal of endings) process.off(signal, wait)
   }
 }
+
+const wait = () => {}
 
 const ownSinks = { output: process.stdout, errors: process.stderr }
 

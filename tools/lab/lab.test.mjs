@@ -14,7 +14,7 @@ import {
 } from "node:fs"
 import { homedir, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { after, before, describe, test } from "node:test"
+import { before, describe, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseOptions } from "./options.mjs"
 import { placeForMemory, umlRefusal } from "./uml.mjs"
@@ -25,7 +25,8 @@ const runner = join(checkout, "scripts", "lab.mjs")
 const machine = process.env["KVFERRY_LAB_MACHINE"] ?? "uml"
 
 const folder = mkdtempSync(join(tmpdir(), "lab-test-"))
-after(() => rmSync(folder, { recursive: true, force: true }))
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
+for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1))
 
 /** Two guests at a time. Each has a temporary folder of its own: what stays in it is a leftover. */
 const concurrency = 2
@@ -163,26 +164,23 @@ describe("a command in the guest", { concurrency }, () => {
 })
 
 describe("the guest's view", { concurrency }, () => {
-  const secrets = [mkdtempSync(join(homedir(), ".lab-test-")), join(folder, "elsewhere")]
+  const secret = join(folder, "elsewhere")
   before(() => {
-    mkdirSync(secrets[1])
-    for (const secret of secrets) writeFileSync(join(secret, "key"), "s3cret\n")
+    mkdirSync(secret)
+    writeFileSync(join(secret, "key"), "s3cret\n")
   })
-  after(() => rmSync(secrets[0], { recursive: true, force: true }))
-
   test("holds the checkout and no file of the user's home, of /tmp, or of the rest of the machine", async () => {
     const script = `
       test -e package.json || echo "no checkout"
       for path in "$@"; do test -e "$path" && echo "sees $path"; done
       find / -xdev -name key -size -2 2>/dev/null
-      ls -A "$HOME"; ls /var/lib /var/log /opt /srv 2>/dev/null`
-    const hidden = [
-      ...secrets,
-      join(homedir(), ".npmrc"),
-      "/etc/shadow",
-      "/etc/ssl/private",
-      join(checkout, ".git/config"),
-    ]
+      ls /var/lib /var/log /srv 2>/dev/null`
+    // Checkout and runtime may lie in the home: what leads to them has to be there.
+    const shown = viewOf(checkout, []).map(({ path }) => path)
+    const home = readdirSync(homedir())
+      .map((name) => join(homedir(), name))
+      .filter((path) => !shown.some((other) => other === path || other.startsWith(`${path}/`)))
+    const hidden = [...home, secret, "/etc/shadow", "/etc/ssl/private", join(checkout, ".git/config")]
     const { code, output } = await lab(["--", "bash", "-c", `${script}; true`, "sh", ...hidden])
     assert.deepEqual({ code, output }, { code: 0, output: "" })
   })
@@ -202,10 +200,10 @@ describe("the guest's view", { concurrency }, () => {
 
   test("a folder that is named is in it, read-only", async () => {
     const script = 'cat "$1/key"; echo changed > "$1/key" || echo refused'
-    const words = ["--view", secrets[1], "--", "sh", "-c", script, "sh", secrets[1]]
+    const words = ["--view", secret, "--", "sh", "-c", script, "sh", secret]
     const { output } = await lab(words)
     assert.equal(output, "s3cret\nrefused\n")
-    assert.equal(readFileSync(join(secrets[1], "key"), "utf8"), "s3cret\n")
+    assert.equal(readFileSync(join(secret, "key"), "utf8"), "s3cret\n")
   })
 
   test("what is written in the guest does not reach this machine", async () => {
@@ -228,7 +226,7 @@ describe("the guest's view", { concurrency }, () => {
   })
 
   test("a present folder outside of it is refused, with what to add", async () => {
-    const { code, errors } = await lab(["--", "true"], { cwd: secrets[1] })
+    const { code, errors } = await lab(["--", "true"], { cwd: secret })
     assert.equal(code, 2)
     assert.match(errors, /--view .*elsewhere/)
   })
@@ -320,6 +318,19 @@ describe("an end", { concurrency }, () => {
       assert.equal((await end).code, expected)
       await nothingIsLeft(temporary)
     })
+
+  test("at any moment of the boot leaves nothing", async () => {
+    for (const millis of [150, 300, 450, 600, 900]) {
+      const temporary = freshFolder()
+      const child = start(["--", "sleep", "3600"], { temporary })
+      const end = ended(child)
+      await sleep(millis)
+      child.kill("SIGTERM")
+      const { code, signal } = await end
+      assert.ok(code === 143 || signal === "SIGTERM", `${millis} ms: ${code} ${signal}`)
+      await nothingIsLeft(temporary)
+    }
+  })
 
   test("by a kill that cannot be caught leaves nothing either", async () => {
     const { child, end, temporary } = await sleeper()

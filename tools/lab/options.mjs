@@ -8,7 +8,7 @@ Boots a Linux with RDMA in software as an ordinary process, runs COMMAND in it, 
 Without a command, the RDMA suites run: every *.lab.test.js below dist/, and the lab's own tests.
 
   --machine uml|qemu  the kernel as a program (uml), or Debian's own kernel in an emulated PC  (uml)
-  --timeout SECONDS   the guest is ended after this time, with code 124            (300; suites 600)
+  --timeout SECONDS   the guest is ended after this time, with code 124            (300; suites 600, qemu 1800)
   --memory MiB        the guest's memory, its /tmp and /dev/shm included                       (2048)
   --rails N           RDMA devices rxe0, rxe1, … one a network, 0 to 16                        (2)
   --wire              one wire too: a cable with an RDMA device on each end, rxw0 and rxw1
@@ -67,8 +67,13 @@ export function parseOptions(argv, cwd = process.cwd()) {
     else if (name === "--env") options.variables.push(variable(value()))
     else throw wrong(`there is no option ${JSON.stringify(word)}`)
   }
-  const timeoutSeconds = options.timeoutSeconds ?? (words.length > 0 ? 300 : 600)
-  return { ...options, timeoutSeconds, command: words }
+  return { ...options, timeoutSeconds: options.timeoutSeconds ?? patience(options, words), command: words }
+}
+
+/** Seconds for a command, or for all of the suites. */
+function patience({ machine }, command) {
+  if (command.length > 0) return 300
+  return machine === "uml" ? 600 : 1800
 }
 
 const flags = {

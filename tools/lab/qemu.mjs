@@ -4,15 +4,14 @@ import { requirePackages } from "./kernel.mjs"
 import { debianKernel } from "./qemu-kernel.mjs"
 
 /**
- * @param run the folder that the guest reads at boot
- * @returns what `runGuest` spawns
+ * @returns what `runGuest` spawns, for the folder that the guest reads at boot
  * @throws Trouble where QEMU is not installed, or Debian's kernel cannot be had
  */
-export async function qemuMachine(run, options, mounts, progress) {
+export async function qemuMachine(options, mounts, progress) {
   requirePackages([["qemu-system-x86_64", "qemu-system-x86"]], "the emulated machine takes")
   const { kernel, initrd } = await debianKernel(progress)
   const channels = { output: 3, errors: 4, reports: 5 }
-  return {
+  return (run) => ({
     program: "qemu-system-x86_64",
     arguments: [
       ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
@@ -37,7 +36,7 @@ export async function qemuMachine(run, options, mounts, progress) {
     ],
     environment: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: run },
     channels: Object.fromEntries(Object.keys(channels).map((name) => [name, `/dev/lab-${name}`])),
-  }
+  })
 }
 
 function folder(tag, path) {

@@ -8,14 +8,13 @@ import { cannotRun, lastLines, Trouble } from "./trouble.mjs"
 const roomMarginBytes = 16 * 2 ** 20
 
 /**
- * @param run the folder that the guest reads at boot
- * @returns what `runGuest` spawns
+ * @returns what `runGuest` spawns, for the folder that the guest reads at boot
  * @throws Trouble where a guest of this memory cannot run
  */
-export async function umlMachine(run, options, _mounts, progress) {
+export async function umlMachine(options, _mounts, progress) {
   const memoryFolder = placeForMemory(options.memoryMiB * 2 ** 20)
   const kernel = await umlKernel(progress)
-  return {
+  return (run) => ({
     program: "taskset",
     arguments: [
       "--cpu-list",
@@ -39,7 +38,7 @@ export async function umlMachine(run, options, _mounts, progress) {
     ],
     environment: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: run, TMPDIR: memoryFolder },
     channels: { output: "/dev/tty1", errors: "/dev/tty2", reports: "/dev/tty3" },
-  }
+  })
 }
 
 /**
