@@ -6,8 +6,8 @@ import type { AttachCommand } from "./rail-messages.ts"
 import type { SideCalls } from "./side-calls.ts"
 
 /** How long a peer may take to answer for a lane, and a lane to be proven. */
-const openMillisMax = 3000
-const provenMillisMax = 2000
+const openMillisMax = 5000
+const provenMillisMax = 5000
 /** After a lane could not be mended, nobody tries again for this long; twice as long each time, up to the other. */
 const firstPauseMillis = 500
 const longestPauseMillis = 30_000

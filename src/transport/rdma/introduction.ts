@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { type AddressInfo, createServer, connect as netConnect, type Server, type Socket } from "node:net"
-import { KvError } from "../../errors/kv-error.ts"
+import { asKvError, KvError } from "../../errors/kv-error.ts"
 import { listenError } from "../../os/listen-error.ts"
 import { sameProof, sessionProof } from "../session-proof.ts"
 import type { Deadline, Rights, Session } from "../transport.ts"
@@ -198,7 +198,7 @@ export function introduce(
           throw untrusted("the peer does not know this session, or not this key")
         else throw new KvError("KV_WIRE_INVALID", { what: `the peer began with "${message.type}"` })
       } catch (thrown) {
-        fail(thrown as KvError)
+        fail(asKvError(thrown, "KV_INTERNAL", "the introduction failed by a mistake of ours"))
       }
     })
   })

@@ -25,11 +25,14 @@ export class VerbsLane {
   /** For each place of the send queue, the number that its work was posted under. */
   readonly #seqs: Float64Array
   /** Work requests posted, and known to have left the queue. */
-  #posted = 0
-  #gone = 0
+  #posted: number
+  #gone: number
   readonly #owed: number[] = []
 
-  constructor(number: number, { queuePair, sendDepth, receiveDepth }: VerbsLaneHandle) {
+  /** @param firstPlace what the places of the send queue are counted from. */
+  constructor(number: number, { queuePair, sendDepth, receiveDepth }: VerbsLaneHandle, firstPlace = 0) {
+    this.#posted = firstPlace
+    this.#gone = firstPlace
     this.number = number
     this.queuePair = queuePair
     this.receives = receiveDepth
