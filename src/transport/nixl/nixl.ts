@@ -26,8 +26,9 @@ export function createNixl({ library, backends = ["UCX"] }: NixlOptions = {}): T
     name: "nixl",
     open: async ({ host }) => {
       const file = findNixlLibrary(library)
+      const endpoint = await NixlEndpoint.open({ host, library: file, backends: plugins })
       leaveAtExit()
-      return await NixlEndpoint.open({ host, library: file, backends: plugins })
+      return endpoint
     },
   }
 }
