@@ -177,6 +177,7 @@ export function readFacts(
     target: cache.party,
     transport: peer.path.endpoint.transport,
     why: peer.path.why,
+    describe: peer.path.endpoint.describe?.bind(peer.path.endpoint),
     direction: "read",
     mode,
     level,

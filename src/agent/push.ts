@@ -35,6 +35,7 @@ export function startPush(cache: LocalCache, peer: Peer, options: PushOptions): 
     target: { pid, agentId, bootId },
     transport: peer.path.endpoint.transport,
     why: peer.path.why,
+    describe: peer.path.endpoint.describe?.bind(peer.path.endpoint),
     direction: "write",
     mode: "copy",
     level,

@@ -239,3 +239,22 @@ test("each finding has its verdict", async () => {
     assert.equal((await ticket.receipt).integrity.verdict, verdict)
   }
 })
+
+test("a rail that is a NIC is named in the receipt, with the flags that regions have there at the end", async () => {
+  let flags = "none"
+  const describe = () =>
+    ["mlx5_0", "mlx5_1"].map((device, rail) => ({ rail, device, registered: flags, facts: { gid: "3" } }))
+  const body = async (run: TicketRun): Promise<void> => {
+    for (const event of forward) run.step(event)
+    run.rails = [
+      { rail: 1, bytes: 7 },
+      { rail: 2, bytes: 1 },
+    ]
+    flags = "local write | relaxed ordering"
+  }
+  const receipt = await start(body, {}, { describe }).ticket.done
+  assert.deepEqual(receipt.path.rails, [
+    { rail: 1, bytes: 7, device: "mlx5_1", registered: "local write | relaxed ordering" },
+    { rail: 2, bytes: 1 },
+  ])
+})

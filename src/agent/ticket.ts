@@ -6,7 +6,7 @@ import {
   receiptSchema,
   type TransferReceipt,
 } from "../receipt/receipt.ts"
-import type { PreparedMove } from "../transport/transport.ts"
+import type { PreparedMove, RailFacts } from "../transport/transport.ts"
 import { giveController, takeController } from "./abort-pool.ts"
 import type { Clock } from "./control-network.ts"
 import { isEnd, nextTicketState, type TicketEvent, type TicketState } from "./ticket-state.ts"
@@ -42,6 +42,8 @@ export interface TicketFacts {
   readonly target: Party
   readonly transport: string
   readonly why: string
+  /** Its rails in words, where the fabric has some. Asked at the end: regions come and go. */
+  readonly describe?: (() => readonly RailFacts[]) | undefined
   readonly direction: "read" | "write"
   readonly mode: "copy" | "attach"
   readonly level: IntegrityLevel
@@ -222,7 +224,7 @@ function receiptOf(
     mode: facts.mode,
     source: facts.source,
     target: facts.target,
-    path: { transport: facts.transport, why: facts.why, rails: run.rails },
+    path: { transport: facts.transport, why: facts.why, rails: railsOf(run, facts) },
     tokens: run.tokens,
     layers: facts.layers,
     blocks: Math.ceil(run.tokens / facts.blockTokens),
@@ -247,6 +249,21 @@ function receiptOf(
     },
     ...(error === undefined ? {} : { error: error.toJSON() }),
   }
+}
+
+/** What each rail has moved, with the NIC it is and how it reached our regions, where the fabric says so. */
+function railsOf({ rails }: TicketRun, { describe }: TicketFacts): TransferReceipt["path"]["rails"] {
+  if (describe === undefined) return rails
+  const facts = new Map(describe().map((fact) => [fact.rail, fact]))
+  return rails.map(({ rail, bytes }) => {
+    const { device, registered } = facts.get(rail) ?? {}
+    return {
+      rail,
+      bytes,
+      ...(device === undefined ? {} : { device }),
+      ...(registered === undefined ? {} : { registered }),
+    }
+  })
 }
 
 let lastTime = { millis: Number.NaN, text: "" }

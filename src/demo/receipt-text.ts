@@ -1,5 +1,6 @@
 import type { Party, TransferReceipt } from "../receipt/receipt.ts"
 import type { RequestRecord } from "../serve/frontend/request-record.ts"
+import { oneLine } from "../terminal/one-line.ts"
 import type { Style } from "../terminal/style.ts"
 import { countText, rateText, sizeText, timeText } from "../terminal/units.ts"
 import { placeText } from "./compare.ts"
@@ -35,8 +36,20 @@ function transferLines(receipt: TransferReceipt, style: Style): string[] {
     `to        ${partyText(receipt.target)}`,
     `moved     ${countText(receipt.blocks, "block")} × ${countText(receipt.layers, "layer")}, ${sizeText(receipt.bytes)} in ${countText(receipt.pieces, "piece")}${rails}`,
     `path      ${path.why}`,
+    ...railsText(path.rails),
     `speed     ${rateText(receipt.bytesPerSecond)}: ${phases}`,
     `integrity ${integrity.level}: ${verdict}${place} (${integrity.checked} hashes, ${countText(integrity.epochs, "stamp")}), ${receipt.state}, ${receipt.retries} retries`,
+  ]
+}
+
+/** Which NIC moved how much, and how it reaches our memory; nothing where no rail is a NIC. */
+function railsText(rails: TransferReceipt["path"]["rails"]): string[] {
+  const nics = rails.filter(({ device }) => device !== undefined)
+  if (nics.length === 0) return []
+  const flags = [...new Set(nics.flatMap(({ registered = "" }) => (registered === "" ? [] : [registered])))]
+  const parts = nics.map(({ device = "", bytes }) => `${oneLine(device, 40)}: ${sizeText(bytes)}`)
+  return [
+    `rails     ${parts.join(", ")}${flags.length === 0 ? "" : `; registered with ${oneLine(flags.join("; "), 120)}`}`,
   ]
 }
 

@@ -9,6 +9,9 @@ const line = (changes: object): string => JSON.stringify({ ...receiptOf(), ...ch
 test("a receipt of this version is read, with fields of a later one kept", () => {
   assert.deepEqual(readReceiptLine(line({})), receiptOf())
   assert.equal((readReceiptLine(line({ later: 1 })) as { later?: number } | undefined)?.later, 1)
+  const rails = [{ rail: 0, bytes: 7, device: "mlx5_0", registered: "local write | relaxed ordering" }]
+  const nic = { path: { ...receiptOf().path, rails } }
+  assert.deepEqual(readReceiptLine(line(nic))?.path.rails, rails)
   const failed = { state: "failed", error: { code: "KV_PEER_LOST", what: "it is gone" } }
   assert.equal(readReceiptLine(line(failed))?.error?.code, "KV_PEER_LOST")
 })
@@ -26,6 +29,8 @@ test("what is no receipt of this version is refused, field by field", () => {
     { source: null },
     { target: { ...receipt.target, agentId: undefined } },
     { path: { ...receipt.path, rails: [{ rail: 0, bytes: -1 }] } },
+    { path: { ...receipt.path, rails: [{ rail: 0, bytes: 1, device: 7 }] } },
+    { path: { ...receipt.path, rails: [{ rail: 0, bytes: 1, registered: "x".repeat(1025) }] } },
     { path: { ...receipt.path, rails: Array(65).fill(receipt.path.rails[0]) } },
     { bytes: 1.5 },
     { bytesPerSecond: "fast" },

@@ -45,6 +45,8 @@ function checkReceipt(receipt: Fields): void {
     const rail = fields(entry, "rail")
     whole(rail, "rail")
     whole(rail, "bytes")
+    if (rail["device"] !== undefined) text(rail, "device", 64)
+    if (rail["registered"] !== undefined) text(rail, "registered", 1024)
   })
   for (const count of ["tokens", "layers", "blocks", "pieces", "bytes", "bytesPerSecond", "retries"]) {
     whole(receipt, count)

@@ -77,7 +77,14 @@ export interface TransferReceipt {
     readonly transport: string
     /** Why this path was chosen, and what was wrong with each path before it. */
     readonly why: string
-    readonly rails: readonly { readonly rail: number; readonly bytes: number }[]
+    readonly rails: readonly {
+      readonly rail: number
+      readonly bytes: number
+      /** The NIC, where the rail is one. */
+      readonly device?: string
+      /** Flags that this side's regions were registered with on it. */
+      readonly registered?: string
+    }[]
   }
   readonly tokens: number
   readonly layers: number

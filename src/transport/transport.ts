@@ -63,6 +63,10 @@ export interface Endpoint extends AsyncDisposable {
 /** One rail in words: what it is, and why it was chosen so. */
 export interface RailFacts {
   readonly rail: number
+  /** The NIC it is, for receipts. */
+  readonly device?: string
+  /** The flags that the regions were registered with there, for receipts. */
+  readonly registered?: string
   readonly facts: Readonly<Record<string, string>>
 }
 

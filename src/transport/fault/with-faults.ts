@@ -57,6 +57,7 @@ function faultyEndpoint(inner: Endpoint, source: FaultSource): Endpoint {
   return {
     transport: inner.transport,
     rails: inner.rails,
+    ...(inner.describe === undefined ? {} : { describe: inner.describe.bind(inner) }),
     ...(inner.railWeights === undefined ? {} : { railWeights: inner.railWeights }),
     address: inner.address,
     register: async (region, span, access) => {

@@ -125,9 +125,12 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
   }
 
   describe(): readonly RailFacts[] {
+    const registered = this.book.flags.join("; ")
     return this.running.map(({ rail }, at) => ({
       rail: at,
-      facts: { ...rail.facts, "regions registered with": this.book.flags.join("; ") || "none yet" },
+      device: String(rail.card.device),
+      registered,
+      facts: { ...rail.facts, "regions registered with": registered || "none yet" },
     }))
   }
 

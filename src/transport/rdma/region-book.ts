@@ -25,6 +25,7 @@ export class RegionBook {
   readonly #rails: readonly LocalRail[]
   readonly #atOnceMax: number
   readonly #regions = new Map<number, BookedRegion>()
+  #flags: readonly string[] | undefined
   readonly #waiting: (() => void)[] = []
   #atWork = 0
 
@@ -38,8 +39,12 @@ export class RegionBook {
 
   /** The flags that the regions were registered with, for people; one text for each kind. */
   get flags(): readonly string[] {
-    const all = [...this.#regions.values()].flatMap(({ registrations }) => registrations.flat())
-    return [...new Set(all.map(({ flags }) => flags.join(" | ")))]
+    // Asked for by every receipt, and changed by few calls.
+    if (this.#flags === undefined) {
+      const all = [...this.#regions.values()].flatMap(({ registrations }) => registrations.flat())
+      this.#flags = [...new Set(all.map(({ flags }) => flags.join(" | ")))]
+    }
+    return this.#flags
   }
 
   /** @throws KvError KV_LIMIT, KV_OS; nothing stays registered then. */
@@ -75,6 +80,7 @@ export class RegionBook {
       throw failed.reason
     }
     this.#regions.set(region, { span, access, registrations })
+    this.#flags = undefined
     const { iova: first, localAddress } = registrations[0]![0]!
     for (const ofRail of registrations) {
       ofRail.forEach((registration, part) => {
@@ -102,6 +108,7 @@ export class RegionBook {
     this.spans.delete(region)
     this.requestSpans.delete(region)
     this.#regions.delete(region)
+    this.#flags = undefined
     return booked
   }
 
