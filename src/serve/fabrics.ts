@@ -2,7 +2,7 @@ import type { PathPolicy } from "../agent/rank-paths.ts"
 import type { Crew } from "../movers/crew.ts"
 import { type CrewOptions, defaultMovers, openCrew } from "../movers/thread-crew.ts"
 import type { Endpoint } from "../transport/transport.ts"
-import { isNews, openPaths, type PathOptions } from "./transports.ts"
+import { openPaths, type PathOptions } from "./transports.ts"
 
 /** What moves a process's bytes: its threads, and the transports that its policy allows and this machine can open. */
 export interface Fabrics extends AsyncDisposable {
@@ -18,7 +18,7 @@ export interface FabricOptions extends Omit<PathOptions, "crew"> {
   /** Allowed transports, best first. */
   readonly paths: readonly string[]
   readonly movers?: Partial<CrewOptions> | undefined
-  /** Hears of each path that was named and could not be opened, and of a default one that this machine should have. */
+  /** Hears of each allowed path that could not be opened. */
   readonly warn?: ((text: string) => void) | undefined
 }
 
@@ -28,7 +28,7 @@ export async function openFabrics({ paths, movers, warn, ...options }: FabricOpt
   try {
     const { endpoints, policy } = await openPaths(paths, { ...options, crew })
     for (const { transport, error } of policy.refused) {
-      if (isNews(transport, paths)) warn?.(`the path ${transport} is not open: ${error.message}`)
+      warn?.(`the path ${transport} is not open: ${error.message}`)
     }
     return {
       crew,

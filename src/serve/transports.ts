@@ -2,7 +2,6 @@ import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
 import { defaultRdmaSettings, type RdmaSettings } from "../config/rdma-settings.ts"
 import { asKvError, KvError } from "../errors/kv-error.ts"
 import type { Crew } from "../movers/crew.ts"
-import { readRdmaDevices } from "../os/rdma-devices.ts"
 import { createCma } from "../transport/cma/cma.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import { createNixl } from "../transport/nixl/nixl.ts"
@@ -36,8 +35,6 @@ interface CatalogueEntry {
   readonly make: (options: PathOptions) => Transport
   /** True when it is used only by whoever names it. */
   readonly onlyNamed?: true
-  /** For hardware that most machines lack: whether this one has any. Where it has none, that is no news. */
-  readonly hardware?: () => boolean
 }
 
 /** Every transport there is, in the order of preference. A new one is added here, with what it needs to be made. */
@@ -45,11 +42,7 @@ const catalogue: readonly CatalogueEntry[] = [
   { name: "loopback", make: () => loopback, onlyNamed: true },
   { name: "shm", make: ({ crew }) => createShm({ crew }) },
   { name: "cma", make: ({ crew }) => createCma({ crew }) },
-  {
-    name: "verbs",
-    make: ({ rdma = defaultRdmaSettings }) => createVerbs(verbsOptions(rdma)),
-    hardware: () => readRdmaDevices().length > 0,
-  },
+  { name: "verbs", make: ({ rdma = defaultRdmaSettings }) => createVerbs(verbsOptions(rdma)) },
   { name: "tcp", make: ({ encryption = "none" }) => createTcp({ encryption }) },
   {
     name: "nixl",
@@ -66,12 +59,6 @@ export const transportNames: readonly string[] = catalogue.map(({ name }) => nam
 export const defaultPaths: readonly string[] = catalogue
   .filter(({ onlyNamed }) => onlyNamed !== true)
   .map(({ name }) => name)
-
-/** True when a refused path is worth a word: one that was named, or for which this machine has the hardware. */
-export function isNews(transport: string, paths: readonly string[]): boolean {
-  if (paths !== defaultPaths) return true
-  return catalogue.find(({ name }) => name === transport)?.hardware?.() !== false
-}
 
 /**
  * Opens the transports that a path policy names, in its order. One that this machine refuses is left out and
