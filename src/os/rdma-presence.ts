@@ -74,9 +74,18 @@ export function rdmaPresence(
   }
 }
 
-/** The facts as the reason of a refusal: each with where it was looked for. */
+/** Most of a fact that is there, in a reason about what is not. */
+const detailMax = 100
+
+/** The facts as the reason of a refusal: what is missing with where it was looked for, and in short what is there. */
 export function presenceText({ facts }: RdmaPresence): string {
-  return facts.map(({ what, where, detail }) => `${what} (${where}): ${detail}`).join("; ")
+  return facts
+    .map(({ what, where, found, detail }) =>
+      found
+        ? `${what}: ${detail.length > detailMax ? `${detail.slice(0, detailMax - 1)}…` : detail}`
+        : `${what} (${where}): ${detail}`,
+    )
+    .join("; ")
 }
 
 interface Check {

@@ -39,8 +39,9 @@ test("what Mooncake's variables say reaches the transport, and who said it", () 
   })
 })
 
-test("weights and a NUMA node are passed on as they are", () => {
-  const { settings } = resolveRdma({ KVFERRY_RAIL_WEIGHTS: "a=2,b=1", KVFERRY_NUMA: "0" })
-  const { deviceWeights, numa } = verbsOptions(settings)
-  assert.deepEqual([deviceWeights, numa], [settings.railWeights, 0])
+test("weights, processors and a NUMA node are passed on as they are", () => {
+  const env = { KVFERRY_RAIL_WEIGHTS: "a=2,b=1", KVFERRY_NUMA: "0", KVFERRY_CPUS: "2,0-1" }
+  const { settings } = resolveRdma(env)
+  const { deviceWeights, numa, cpus } = verbsOptions(settings)
+  assert.deepEqual([deviceWeights, numa, cpus], [settings.railWeights, 0, [2, 0, 1]])
 })

@@ -7,7 +7,7 @@ import type { VerbsOptions } from "../transport/verbs/verbs-options.ts"
  * @throws KvError KV_USAGE for a device's name with a port that is none.
  */
 export function verbsOptions(rdma: RdmaSettings): VerbsOptions {
-  const { devices, numa, port, gidIndex, railWeights } = rdma
+  const { devices, cpus, numa, port, gidIndex, railWeights } = rdma
   const path = {
     pkeyIndex: rdma.pkeyIndex,
     trafficClass: rdma.trafficClass,
@@ -22,6 +22,7 @@ export function verbsOptions(rdma: RdmaSettings): VerbsOptions {
     relaxedOrdering: { mode: rdma.relaxedOrdering, origin: originOf(rdma, "relaxedOrdering") },
     sliceBytes: rdma.sliceBytes,
     maxConcurrentRegistrations: registrationsAtOnce(rdma),
+    ...(cpus === undefined ? {} : { cpus }),
     ...(numa === undefined ? {} : { numa }),
     ...(port === undefined ? {} : { port }),
     ...(gidIndex === undefined ? {} : { gid: { index: gidIndex, origin: originOf(rdma, "gidIndex") } }),
