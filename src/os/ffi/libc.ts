@@ -24,6 +24,10 @@ const table = {
   eventfd: { result: "i32", parameters: ["u32", "i32"] },
   // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
   poll: { result: "i32", parameters: ["ptr", "usize", "i32"] },
+  // int epoll_create1(int flags)
+  epoll_create1: { result: "i32", parameters: ["i32"] },
+  // int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+  epoll_ctl: { result: "i32", parameters: ["i32", "i32", "i32", "ptr"] },
   // int sched_yield(void)
   sched_yield: { result: "i32", parameters: [] },
   // int sched_setaffinity(pid_t pid, size_t cpusetsize, const cpu_set_t *mask)
@@ -40,6 +44,8 @@ const table = {
   accept4: { result: "i32", parameters: ["i32", "ptr", "ptr", "i32"] },
   // int connect(int sockfd, const struct sockaddr *addr, socklen_t addrlen)
   connect: { result: "i32", parameters: ["i32", "ptr", "u32"] },
+  // int shutdown(int sockfd, int how)
+  shutdown: { result: "i32", parameters: ["i32", "i32"] },
   // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen)
   getsockname: { result: "i32", parameters: ["i32", "ptr", "ptr"] },
   // int getpeername(int sockfd, struct sockaddr *addr, socklen_t *addrlen)

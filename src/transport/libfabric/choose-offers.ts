@@ -1,0 +1,115 @@
+import { readdirSync } from "node:fs"
+import type { FabricProvider, RdmaSettings } from "../../config/rdma-settings.ts"
+import { KvError } from "../../errors/kv-error.ts"
+import type { Libfabric } from "../../os/libfabric/library.ts"
+import { askOffers, type FabricOffer, type Offers } from "../../os/libfabric/offers.ts"
+import { devicesInWords, rdmaDevices } from "./efa-devices.ts"
+import { type ProviderTraits, providers } from "./providers.ts"
+
+/** The provider that is used, and what each rail is opened from. */
+export interface ChosenOffers {
+  readonly name: FabricProvider
+  readonly traits: ProviderTraits
+  /** One for each rail. The same one several times, where rails share one way. */
+  readonly offers: readonly FabricOffer[]
+  free(): void
+}
+
+/** What the choice depends on. */
+export interface ChoiceOptions extends Pick<RdmaSettings, "fabricProviders" | "devices" | "excludedDevices"> {
+  readonly host: string
+  readonly rails: number
+}
+
+/**
+ * Asks for the providers of the policy, in its order, and takes the first that offers anything. Never another one.
+ *
+ * @throws KvError KV_TRANSPORT_UNAVAILABLE saying of each provider what was asked, what libfabric answered, and what the
+ * machine has; KV_USAGE for a device that is not offered.
+ */
+export function chooseOffers(library: Libfabric, options: ChoiceOptions): ChosenOffers {
+  const refusals: string[] = []
+  for (const name of options.fabricProviders) {
+    const traits = providers[name]
+    const answer = askOffers(library, {
+      provider: name,
+      mrModes: traits.mrModes,
+      manualProgress: true,
+      waits: traits.waits,
+      ...(traits.listensOnHost ? { host: options.host } : {}),
+    })
+    const fitting = answer.offers.filter(({ provider }) => traits.names.includes(provider))
+    if (fitting.length > 0) {
+      return { name, traits, offers: railsOf(name, traits, fitting, options, answer), free: answer.free }
+    }
+    answer.free()
+    refusals.push(refusal(name, answer))
+  }
+  throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
+    what: `libfabric ${library.version} (${library.path}) offers none of ${options.fabricProviders.join(", ")} here`,
+    why: refusals.join("; "),
+    next: "--fabric-provider says which providers may be used, for example tcp; no other is taken in silence",
+  })
+}
+
+function railsOf(
+  name: FabricProvider,
+  traits: ProviderTraits,
+  fitting: readonly FabricOffer[],
+  { rails, devices, excludedDevices }: ChoiceOptions,
+  answer: Offers,
+): FabricOffer[] {
+  if (!traits.railIsNic) return Array<FabricOffer>(rails).fill(fitting[0]!)
+  const byDomain = new Map<string, FabricOffer>()
+  for (const offer of fitting) if (!byDomain.has(offer.domain)) byDomain.set(offer.domain, offer)
+  const named = devices?.map((device) => {
+    const found = [...byDomain.keys()].find((domain) => isDevice(domain, device))
+    if (found !== undefined) return byDomain.get(found)!
+    answer.free()
+    throw new KvError("KV_USAGE", {
+      what: `${name} offers no device ${JSON.stringify(device.slice(0, 40))}`,
+      why: `it offers ${[...byDomain.keys()].join(", ")}`,
+      next: "name devices of that list in --devices",
+    })
+  })
+  if (named !== undefined) return named
+  const usable = [...byDomain.values()].filter(
+    ({ domain }) => !excludedDevices.some((device) => isDevice(domain, device)),
+  )
+  if (usable.length === 0) {
+    answer.free()
+    throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
+      what: `${name} offers ${[...byDomain.keys()].join(", ")}, and each of them is excluded`,
+      next: "exclude fewer devices",
+    })
+  }
+  // More rails than NICs: they share.
+  return Array.from({ length: rails }, (_, rail) => usable[rail % usable.length]!)
+}
+
+/** EFA calls a domain `rdmap16s27-rdm`, verbs by the device alone. */
+function isDevice(domain: string, device: string): boolean {
+  return domain === device || domain.replace(/-(rdm|dgrm|direct)$/, "") === device
+}
+
+function refusal(name: FabricProvider, { refusal, offers }: Offers): string {
+  const answer =
+    offers.length === 0
+      ? `fi_getinfo answered ${refusal}`
+      : `fi_getinfo offered only ${[...new Set(offers.map(({ provider }) => provider))].join(", ")}`
+  if (name === "efa") return `efa: ${answer}, and ${devicesInWords(rdmaDevices(), "efa")}`
+  if (name === "verbs;ofi_rxm") {
+    return `${name}: ${answer}, and ${devicesInWords(rdmaDevices())}${missingNodes()}`
+  }
+  return `${name}: ${answer}`
+}
+
+/** A container may see a device in /sys that it was not given. */
+function missingNodes(): string {
+  try {
+    const nodes = readdirSync("/dev/infiniband").filter((node) => node.startsWith("uverbs"))
+    return `; /dev/infiniband has ${nodes.length === 0 ? "no uverbs device" : nodes.join(", ")}`
+  } catch {
+    return "; /dev/infiniband is not there"
+  }
+}

@@ -1,0 +1,82 @@
+import { prepareFabricEnvironment } from "../../config/prepare-fabric-environment.ts"
+import { defaultRdmaSettings, type RdmaSettings } from "../../config/rdma-settings.ts"
+import { openLibfabric } from "../../os/libfabric/library.ts"
+import type { LocalRail, RdmaDriver } from "../rdma/driver.ts"
+import { pairLanes } from "../rdma/lane-pairs.ts"
+import { rdmaTransport } from "../rdma/rdma-transport.ts"
+import type { EndpointOptions, Transport } from "../transport.ts"
+import { chooseOffers } from "./choose-offers.ts"
+import { LibfabricRail } from "./libfabric-rail.ts"
+import { selfCheck } from "./self-check.ts"
+
+/** How the libfabric transport is made. */
+export interface LibfabricOptions {
+  /** What the operator decided of RDMA; `defaultRdmaSettings` when absent. */
+  readonly rdma?: RdmaSettings
+}
+
+/**
+ * RDMA through the machine's own libfabric, by `fi_read` and `fi_write` on reliable connectionless endpoints.
+ *
+ * Which providers may be used, and in which order, is `rdma.fabricProviders`; one that is not named is never taken.
+ */
+export function createLibfabric({ rdma = defaultRdmaSettings }: LibfabricOptions = {}): Transport {
+  return rdmaTransport(libfabricDriver(rdma), {
+    sliceBytes: rdma.sliceBytes,
+    maxConcurrentRegistrations: rdma.parallelRegistration ? rdma.maxConcurrentRegistrations : 1,
+  })
+}
+
+/**
+ * The providers that libfabric looks for at all, unless its user has said so.
+ *
+ * Others cost time, and those for PSM take the signals of a crash over for the whole process.
+ */
+const providersLookedFor = "efa,verbs,ofi_rxm,tcp,shm"
+
+function libfabricDriver(rdma: RdmaSettings): RdmaDriver {
+  return {
+    name: "libfabric",
+    threadFile: new URL("./rail-thread.js", import.meta.url),
+    writesAreVisible: true,
+    ordered: false,
+    tellsRefusals: false,
+    open: (options) => openRails(rdma, options),
+    pair: (local, remote) => {
+      const end = ({ link, network }: Readonly<Record<string, string | number>>): RailEnd => ({
+        link: String(link),
+        network: String(network),
+        rate: 1,
+      })
+      return pairLanes(local.map(end), remote.map(end)).map(({ localRail, remoteRail }) => ({
+        local: localRail,
+        remote: remoteRail,
+      }))
+    },
+  }
+}
+
+type RailEnd = Parameters<typeof pairLanes>[0][number]
+
+async function openRails(
+  rdma: RdmaSettings,
+  { host, rails: wanted }: EndpointOptions,
+): Promise<readonly LocalRail[]> {
+  prepareFabricEnvironment(process.env, rdma)
+  process.env["FI_PROVIDER"] ??= providersLookedFor
+  const library = openLibfabric()
+  const chosen = chooseOffers(library, { ...rdma, host, rails: wanted })
+  const rails: LibfabricRail[] = []
+  try {
+    for (const offer of chosen.offers) {
+      rails.push(new LibfabricRail({ library, offer, traits: chosen.traits, queueDepth: rdma.queueDepth }))
+    }
+    if (!library.tested) await selfCheck(library, rails[0]!)
+    return rails
+  } catch (thrown) {
+    for (const rail of rails) await rail[Symbol.asyncDispose]()
+    throw thrown
+  } finally {
+    chosen.free()
+  }
+}
