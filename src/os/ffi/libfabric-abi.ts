@@ -90,6 +90,7 @@ export const libfabricAbi = {
   FI_REMOTE_READ: 4096,
   FI_REMOTE_WRITE: 8192,
   FI_DELIVERY_COMPLETE: 268435456,
+  FI_HMEM: 2 ** 47,
   FI_SOURCE: 2 ** 57,
   FI_CONTEXT: 2 ** 59,
   FI_CONTEXT2: 2 ** 52,

@@ -1,7 +1,7 @@
 import { KvError } from "../../errors/kv-error.ts"
 import { ControlMemory } from "../control-memory.ts"
 import { libfabricAbi as abi } from "../ffi/libfabric-abi.ts"
-import { peek32, peek64, peekText, poke32, poke64 } from "./fields.ts"
+import { peek32, peek64, peekHalves, peekText, poke32, poke64 } from "./fields.ts"
 import { fabricErrorText, type Libfabric } from "./library.ts"
 
 /** What is asked of `fi_getinfo`. */
@@ -31,6 +31,8 @@ export interface FabricOffer {
   /** Requests that an endpoint takes at once. */
   readonly queueSize: number
   readonly addressFormat: number
+  /** True when it is ready for memory of accelerators (`FI_HMEM`), which changes how it moves other memory. */
+  readonly acceleratorMemory: boolean
   /** True when its completion queues have a descriptor to wait on. Said by whoever knows the provider. */
   readonly waits: boolean
 }
@@ -106,6 +108,7 @@ function* listed(first: number, waits: boolean): Generator<FabricOffer> {
       messageBytesMax: Math.min(2 ** 30, peek64(endpoint + abi["fi_ep_attr.max_msg_size"])),
       queueSize: peek64(peek64(info + abi["fi_info.tx_attr"]) + abi["fi_tx_attr.size"]),
       addressFormat: peek32(info + abi["fi_info.addr_format"]),
+      acceleratorMemory: (peekHalves(info + abi["fi_info.caps"]).high & (abi.FI_HMEM / 2 ** 32)) !== 0,
       waits,
     }
   }

@@ -38,7 +38,10 @@ export function chooseOffers(library: Libfabric, options: ChoiceOptions): Chosen
       waits: traits.waits,
       ...(traits.listensOnHost ? { host: options.host } : {}),
     })
-    const fitting = answer.offers.filter(({ provider }) => traits.names.includes(provider))
+    const named = answer.offers.filter(({ provider }) => traits.names.includes(provider))
+    // shm of 2.x offers its way for accelerators first, and that one does not copy in the call.
+    const plain = named.filter(({ acceleratorMemory }) => !acceleratorMemory)
+    const fitting = plain.length > 0 || traits.copiesInCall ? plain : named
     if (fitting.length > 0) {
       return { name, traits, offers: railsOf(name, traits, fitting, options, answer), free: answer.free }
     }

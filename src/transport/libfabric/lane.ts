@@ -47,7 +47,8 @@ export class Lane {
   constructor(number: number, handle: LaneHandle, library: Libfabric, { depth, copiesInCall }: PortStart) {
     this.number = number
     this.handle = handle
-    this.#copiesInCall = copiesInCall
+    // shm of 2.x never copies in the call between endpoints of one process.
+    this.#copiesInCall = copiesInCall && handle.peerState === undefined
     this.#memory = new ControlMemory(8192 + depth * contextBytes)
     this.#contexts = this.#memory.take(depth * contextBytes)
     this.remote = new RemoteMemory(handle.endpoint, this.#memory)
@@ -139,6 +140,12 @@ export class Lane {
   /** Whether a probe read what the peer said it would. */
   provenBy(low: number, high: number): boolean {
     return low === this.#peer[peerField.valueLow] && high === this.#peer[peerField.valueHigh]
+  }
+
+  /** Looks at the queue, as `CompletionQueue.read`; undefined when the peer's endpoint was of this process, and is closed. */
+  look(): number | undefined {
+    const { peerState } = this.handle
+    return peerState === undefined ? this.queue.read() : usingEndpoint(peerState, () => this.queue.read())
   }
 
   /** Takes a completed request's slot back. Returns what it was; `kindOf.none` when nothing was under way there. */

@@ -143,8 +143,12 @@ export class LibfabricPort implements RailPort {
   #drain(lane: Lane, sink: CompletionSink): number {
     let looked = 0
     for (let look = 0; look < looksMax; look++) {
-      const count = lane.queue.read()
+      const count = lane.look()
       if (count === 0) return looked
+      if (count === undefined) {
+        this.#end(lane, this.#callFailure(-abi.FI_ENOTCONN))
+        return looked + 1
+      }
       if (count < 0) {
         this.#takeFailure(lane, sink)
         looked += 1
