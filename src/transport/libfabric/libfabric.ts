@@ -1,12 +1,11 @@
-import { prepareFabricEnvironment } from "../../config/prepare-fabric-environment.ts"
 import { defaultRdmaSettings, type RdmaSettings } from "../../config/rdma-settings.ts"
-import { openLibfabric } from "../../os/libfabric/library.ts"
 import type { LocalRail, RdmaDriver } from "../rdma/driver.ts"
 import { pairLanes } from "../rdma/lane-pairs.ts"
 import { rdmaTransport } from "../rdma/rdma-transport.ts"
 import type { EndpointOptions, Transport } from "../transport.ts"
 import { chooseOffers } from "./choose-offers.ts"
 import { LibfabricRail } from "./libfabric-rail.ts"
+import { openPreparedLibfabric } from "./prepared-libfabric.ts"
 import { selfCheck } from "./self-check.ts"
 
 /** How the libfabric transport is made. */
@@ -26,13 +25,6 @@ export function createLibfabric({ rdma = defaultRdmaSettings }: LibfabricOptions
     maxConcurrentRegistrations: rdma.parallelRegistration ? rdma.maxConcurrentRegistrations : 1,
   })
 }
-
-/**
- * The providers that libfabric looks for at all, unless its user has said so.
- *
- * Others cost time, and those for PSM take the signals of a crash over for the whole process.
- */
-const providersLookedFor = "efa,verbs,ofi_rxm,tcp,shm"
 
 function libfabricDriver(rdma: RdmaSettings): RdmaDriver {
   return {
@@ -62,9 +54,7 @@ async function openRails(
   rdma: RdmaSettings,
   { host, rails: wanted }: EndpointOptions,
 ): Promise<readonly LocalRail[]> {
-  prepareFabricEnvironment(process.env, rdma)
-  process.env["FI_PROVIDER"] ??= providersLookedFor
-  const library = openLibfabric()
+  const library = openPreparedLibfabric(rdma)
   const chosen = chooseOffers(library, { ...rdma, host, rails: wanted })
   const rails: LibfabricRail[] = []
   try {

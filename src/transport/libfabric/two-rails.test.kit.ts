@@ -3,19 +3,17 @@ import type { FabricProvider } from "../../config/rdma-settings.ts"
 import { defaultRdmaSettings } from "../../config/rdma-settings.ts"
 import type { HostMapping } from "../../memory/host-memory.ts"
 import { hostMemory } from "../../os/host-memory.ts"
-import { openLibfabric } from "../../os/libfabric/library.ts"
 import type { CompletionSink, Direction, LaneWork, LocalLane, WorkFailure } from "../rdma/driver.ts"
 import type { Rights } from "../transport.ts"
 import { chooseOffers } from "./choose-offers.ts"
 import { LibfabricPort } from "./libfabric-port.ts"
 import { LibfabricRail } from "./libfabric-rail.ts"
+import { openPreparedLibfabric } from "./prepared-libfabric.ts"
 
 /** Why libfabric cannot be tested here; false when it can. */
 export function noLibfabric(): string | false {
-  // Others take time, and some take the signals of a crash over.
-  process.env["FI_PROVIDER"] ??= "efa,verbs,ofi_rxm,tcp,shm"
   try {
-    openLibfabric()
+    openPreparedLibfabric({})
     return false
   } catch (thrown) {
     return `no libfabric on this machine: ${thrown instanceof Error ? thrown.message.slice(0, 120) : thrown}`
@@ -66,7 +64,7 @@ export class TwoRails {
   lanes: LocalLane[] = []
 
   constructor(provider: FabricProvider, regionBytes: number) {
-    const library = openLibfabric()
+    const library = openPreparedLibfabric({})
     const { offers, traits, free } = chooseOffers(library, {
       ...defaultRdmaSettings,
       fabricProviders: [provider],
