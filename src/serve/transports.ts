@@ -2,7 +2,9 @@ import type { PathPolicy, RefusedPath } from "../agent/rank-paths.ts"
 import { defaultRdmaSettings, type RdmaSettings } from "../config/rdma-settings.ts"
 import { asKvError, KvError } from "../errors/kv-error.ts"
 import type { Crew } from "../movers/crew.ts"
+import { readRdmaDevices } from "../os/rdma-devices.ts"
 import { createCma } from "../transport/cma/cma.ts"
+import { createLibfabric } from "../transport/libfabric/libfabric.ts"
 import { loopback } from "../transport/loopback/loopback.ts"
 import { createNixl } from "../transport/nixl/nixl.ts"
 import { createShm } from "../transport/shm/shm.ts"
@@ -34,7 +36,7 @@ interface CatalogueEntry {
   readonly name: string
   readonly make: (options: PathOptions) => Transport
   /** True when it is used only by whoever names it. */
-  readonly onlyNamed?: true
+  readonly onlyNamed?: boolean
 }
 
 /** Every transport there is, in the order of preference. A new one is added here, with what it needs to be made. */
@@ -43,6 +45,12 @@ const catalogue: readonly CatalogueEntry[] = [
   { name: "shm", make: ({ crew }) => createShm({ crew }) },
   { name: "cma", make: ({ crew }) => createCma({ crew }) },
   { name: "verbs", make: ({ rdma = defaultRdmaSettings }) => createVerbs(verbsOptions(rdma)) },
+  {
+    name: "libfabric",
+    make: ({ rdma = defaultRdmaSettings }) => createLibfabric({ rdma }),
+    // NICs of other kinds are reached by verbs without a library between.
+    onlyNamed: !hasEfa(),
+  },
   { name: "tcp", make: ({ encryption = "none" }) => createTcp({ encryption }) },
   {
     name: "nixl",
@@ -52,10 +60,17 @@ const catalogue: readonly CatalogueEntry[] = [
   },
 ]
 
+function hasEfa(): boolean {
+  return readRdmaDevices().some(({ driver }) => driver === "efa")
+}
+
 /** Their names, for help texts and metrics. */
 export const transportNames: readonly string[] = catalogue.map(({ name }) => name)
 
-/** The policy of a process that names none: not the path that never leaves a process, and not another engine's. */
+/**
+ * The policy of a process that names none: not the path that never leaves a process, and not another engine's; libfabric
+ * where there is an EFA device.
+ */
 export const defaultPaths: readonly string[] = catalogue
   .filter(({ onlyNamed }) => onlyNamed !== true)
   .map(({ name }) => name)

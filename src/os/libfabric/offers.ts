@@ -1,5 +1,6 @@
 import { KvError } from "../../errors/kv-error.ts"
 import { ControlMemory } from "../control-memory.ts"
+import { libcAbi } from "../ffi/libc-abi.ts"
 import { libfabricAbi as abi } from "../ffi/libfabric-abi.ts"
 import { peek32, peek64, peekHalves, peekText, poke32, poke64 } from "./fields.ts"
 import { fabricErrorText, type Libfabric } from "./library.ts"
@@ -31,6 +32,8 @@ export interface FabricOffer {
   /** Requests that an endpoint takes at once. */
   readonly queueSize: number
   readonly addressFormat: number
+  /** The IPv4 address that it stands at; undefined where it has another kind. */
+  readonly sourceAddress: string | undefined
   /** True when it is ready for memory of accelerators (`FI_HMEM`), which changes how it moves other memory. */
   readonly acceleratorMemory: boolean
   /** True when its completion queues have a descriptor to wait on. Said by whoever knows the provider. */
@@ -108,8 +111,16 @@ function* listed(first: number, waits: boolean): Generator<FabricOffer> {
       messageBytesMax: Math.min(2 ** 30, peek64(endpoint + abi["fi_ep_attr.max_msg_size"])),
       queueSize: peek64(peek64(info + abi["fi_info.tx_attr"]) + abi["fi_tx_attr.size"]),
       addressFormat: peek32(info + abi["fi_info.addr_format"]),
+      sourceAddress: ipv4Of(info),
       acceleratorMemory: (peekHalves(info + abi["fi_info.caps"]).high & (abi.FI_HMEM / 2 ** 32)) !== 0,
       waits,
     }
   }
+}
+
+function ipv4Of(info: number): string | undefined {
+  const source = peek64(info + abi["fi_info.src_addr"])
+  if (peek32(info + abi["fi_info.addr_format"]) !== abi.FI_SOCKADDR_IN || source === 0) return undefined
+  const address = peek32(source + libcAbi["sockaddr_in.sin_addr"])
+  return [0, 8, 16, 24].map((shift) => (address >>> shift) & 255).join(".")
 }

@@ -1,9 +1,8 @@
-import { readdirSync } from "node:fs"
 import type { FabricProvider, RdmaSettings } from "../../config/rdma-settings.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import type { Libfabric } from "../../os/libfabric/library.ts"
 import { askOffers, type FabricOffer, type Offers } from "../../os/libfabric/offers.ts"
-import { devicesInWords, rdmaDevices } from "./efa-devices.ts"
+import { machineFiles, rdmaClass, readRdmaDevices } from "../../os/rdma-devices.ts"
 import { type ProviderTraits, providers } from "./providers.ts"
 
 /** The provider that is used, and what each rail is opened from. */
@@ -100,19 +99,22 @@ function refusal(name: FabricProvider, { refusal, offers }: Offers): string {
     offers.length === 0
       ? `fi_getinfo answered ${refusal}`
       : `fi_getinfo offered only ${[...new Set(offers.map(({ provider }) => provider))].join(", ")}`
-  if (name === "efa") return `efa: ${answer}, and ${devicesInWords(rdmaDevices(), "efa")}`
-  if (name === "verbs;ofi_rxm") {
-    return `${name}: ${answer}, and ${devicesInWords(rdmaDevices())}${missingNodes()}`
-  }
+  if (name === "efa") return `efa: ${answer}, and ${devicesInWords("efa")}`
+  if (name === "verbs;ofi_rxm") return `${name}: ${answer}, and ${devicesInWords()}${nodesInWords()}`
   return `${name}: ${answer}`
 }
 
+/** The RDMA devices that the kernel lists, for somebody who looks for one of `driver`, or of any. */
+function devicesInWords(driver?: string): string {
+  const devices = readRdmaDevices()
+  if (devices.length === 0) return `${rdmaClass} lists no RDMA device`
+  const found = devices.map((device) => `${device.name} (driver ${device.driver ?? "none: software"})`)
+  return `${rdmaClass} has ${found.join(", ")}${driver === undefined ? "" : `, and none of driver ${driver}`}`
+}
+
 /** A container may see a device in /sys that it was not given. */
-function missingNodes(): string {
-  try {
-    const nodes = readdirSync("/dev/infiniband").filter((node) => node.startsWith("uverbs"))
-    return `; /dev/infiniband has ${nodes.length === 0 ? "no uverbs device" : nodes.join(", ")}`
-  } catch {
-    return "; /dev/infiniband is not there"
-  }
+function nodesInWords(): string {
+  const nodes = machineFiles.list("/dev/infiniband")?.filter((node) => node.startsWith("uverbs"))
+  if (nodes === undefined) return "; /dev/infiniband is not there"
+  return `; /dev/infiniband has ${nodes.length === 0 ? "no uverbs device" : nodes.join(", ")}`
 }

@@ -1,4 +1,5 @@
 import { createHash, randomInt } from "node:crypto"
+import { networkInterfaces } from "node:os"
 import { KvError } from "../../errors/kv-error.ts"
 import type { SharedSpan } from "../../memory/host-memory.ts"
 import { libfabricAbi as abi } from "../../os/ffi/libfabric-abi.ts"
@@ -68,7 +69,7 @@ export class LibfabricRail implements LocalRail {
       throw thrown
     }
     this.messageBytesMax = offer.messageBytesMax
-    this.card = { device: offer.domain, link: linkOf(options), network: offer.fabric, rate: 1 }
+    this.card = { device: offer.domain, link: linkOf(options), network: networkOf(options), rate: 1 }
     this.port = {
       file: library.path,
       provider: offer.provider,
@@ -164,6 +165,18 @@ const allRights: Rights = { read: true, write: true }
 /** shm joins processes of one machine and one version alone: the layout of what they share is no standard. */
 const linkOf = ({ offer, library }: RailOptions): string =>
   offer.provider === "shm" ? `shm ${library.version} on ${machineId()}` : offer.provider
+
+/** The network that a NIC stands in: libfabric calls all of RoCE one, and NICs of different networks may not reach each other. */
+function networkOf({ offer, traits }: RailOptions): string {
+  if (!traits.railIsNic || offer.sourceAddress === undefined) return offer.fabric
+  const own = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ address }) => address === offer.sourceAddress)
+  if (own?.cidr == null) return offer.sourceAddress
+  const mask = own.netmask.split(".").map(Number)
+  const network = own.address.split(".").map((part, at) => Number(part) & mask[at]!)
+  return `${network.join(".")}/${own.cidr.split("/")[1]}`
+}
 
 /** Eight digits that two processes have in common where one may see the other: one kernel, one pid namespace. */
 const machineId = (): string =>

@@ -1,12 +1,12 @@
 /** libfabric over RDMA NICs: the contract on the lab's two Soft-RoCE devices. Needs a kernel with RDMA. */
 import { test } from "node:test"
 import { defaultRdmaSettings } from "../../config/rdma-settings.ts"
+import { readRdmaDevices } from "../../os/rdma-devices.ts"
 import { transportContract } from "../contract.ts"
-import { rdmaDevices } from "./efa-devices.ts"
 import { createLibfabric } from "./libfabric.ts"
 import { noLibfabric } from "./two-rails.test.kit.ts"
 
-const devices = rdmaDevices() ?? []
+const devices = readRdmaDevices()
 const skip = devices.length === 0 ? "no RDMA device in this kernel" : noLibfabric()
 const title = "libfabric over verbs;ofi_rxm"
 if (skip === false) {

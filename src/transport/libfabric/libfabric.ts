@@ -1,4 +1,4 @@
-import { defaultRdmaSettings, type RdmaSettings } from "../../config/rdma-settings.ts"
+import { defaultRdmaSettings, type RdmaSettings, registrationsAtOnce } from "../../config/rdma-settings.ts"
 import type { LocalRail, RdmaDriver } from "../rdma/driver.ts"
 import { pairLanes } from "../rdma/lane-pairs.ts"
 import { rdmaTransport } from "../rdma/rdma-transport.ts"
@@ -22,7 +22,8 @@ export interface LibfabricOptions {
 export function createLibfabric({ rdma = defaultRdmaSettings }: LibfabricOptions = {}): Transport {
   return rdmaTransport(libfabricDriver(rdma), {
     sliceBytes: rdma.sliceBytes,
-    maxConcurrentRegistrations: rdma.parallelRegistration ? rdma.maxConcurrentRegistrations : 1,
+    maxConcurrentRegistrations: registrationsAtOnce(rdma),
+    ...(rdma.cpus === undefined ? {} : { cpus: rdma.cpus }),
   })
 }
 
@@ -34,21 +35,14 @@ function libfabricDriver(rdma: RdmaSettings): RdmaDriver {
     ordered: false,
     tellsRefusals: false,
     open: (options) => openRails(rdma, options),
-    pair: (local, remote) => {
-      const end = ({ link, network }: Readonly<Record<string, string | number>>): RailEnd => ({
-        link: String(link),
-        network: String(network),
-        rate: 1,
-      })
-      return pairLanes(local.map(end), remote.map(end)).map(({ localRail, remoteRail }) => ({
+    pair: (local, remote) =>
+      pairLanes(local, remote).map(({ localRail, remoteRail, weight }) => ({
         local: localRail,
         remote: remoteRail,
-      }))
-    },
+        weight,
+      })),
   }
 }
-
-type RailEnd = Parameters<typeof pairLanes>[0][number]
 
 async function openRails(
   rdma: RdmaSettings,

@@ -4,8 +4,6 @@ import { type Libfabric, openLibfabric } from "../../os/libfabric/library.ts"
 
 /** What is set beside the table of the EFA environment, where its user has not set it: for any provider. */
 const variables: Readonly<Record<string, string>> = {
-  // What libfabric looks for at all. Others cost time, and those for PSM take a crash's signals over for the process.
-  FI_PROVIDER: "efa,verbs,ofi_rxm,tcp,shm",
   // Peers of an endpoint: ofi_rxm makes its completion queue 256 entries longer for each, and asks for 1024 of them
   // unless told, which is more than a NIC may have (Soft-RoCE: 32767). A lane's endpoint has one.
   FI_UNIVERSE_SIZE: "2",
