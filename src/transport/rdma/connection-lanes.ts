@@ -5,9 +5,8 @@ import type { Lane, Lanes } from "./lanes.ts"
 import type { AttachCommand } from "./rail-messages.ts"
 import type { SideCalls } from "./side-calls.ts"
 
-/** How long a peer may take to answer for a lane, and a lane to be proven. */
-const openMillisMax = 5000
-const provenMillisMax = 5000
+/** How long a peer may take to answer for a lane, and a lane to be proven: at first, and when one is mended. */
+const patience = { open: { answer: 5000, proof: 5000 }, mend: { answer: 1000, proof: 2000 } } as const
 /** After a lane could not be mended, nobody tries again for this long; twice as long each time, up to the other. */
 const firstPauseMillis = 500
 const longestPauseMillis = 30_000
@@ -74,7 +73,7 @@ export class ConnectionLanes {
     await Promise.all(
       this.#places.map(async (_, at) => {
         try {
-          await this.#make(at)
+          await this.#make(at, "open")
         } catch (thrown) {
           failures.push(asKvError(thrown, "KV_PEER_UNREACHABLE", "a lane could not be made"))
           // Two networks that do not meet, most likely; or a link that is down, and may come back.
@@ -103,16 +102,16 @@ export class ConnectionLanes {
   }
 
   /** @throws KvError KV_PEER_UNREACHABLE, KV_PEER_LOST, KV_OS, KV_LIMIT. */
-  async #make(at: number): Promise<void> {
+  async #make(at: number, when: keyof typeof patience): Promise<void> {
     const place = this.#places[at]!
     const lane = await this.#lanes.open(place.pair.local, noRights)
     try {
-      const end = await this.#exchange(at, lane.end)
+      const end = await this.#exchange(at, lane.end, patience[when].answer)
       await lane.connect({ ...end, reachedHost: this.#calls.peerHost })
       if (this.#closed) throw new KvError("KV_PEER_LOST", { what: "this side closed the connection" })
       place.lane = lane
       lane.attach({ connection: this.#connection, place: at, window: this.#window, prove: true })
-      if (!(await inTime(lane.proven, provenMillisMax))) {
+      if (!(await inTime(lane.proven, patience[when].proof))) {
         throw new KvError("KV_PEER_UNREACHABLE", {
           what: `rail ${place.pair.local} of this side got no answer from rail ${place.pair.remote} of the peer`,
           why: "the message that proves a lane did not come back",
@@ -128,16 +127,16 @@ export class ConnectionLanes {
     void lane.ended.then(({ failure }) => this.#ended(at, lane, failure))
   }
 
-  async #exchange(at: number, end: Plain): Promise<Plain> {
+  async #exchange(at: number, end: Plain, millisMax: number): Promise<Plain> {
     const rail = this.#places[at]!.pair.remote
     const answer = await this.#calls.ask(
       (call) => ({ type: "open", call, lanes: [{ place: at, rail, end }] }),
-      openMillisMax,
+      millisMax,
     )
     if (answer?.type === "opened" && answer.ends.length === 1) return answer.ends[0]!
     throw new KvError("KV_PEER_UNREACHABLE", {
       what: `the peer made no end for a lane on its rail ${rail}`,
-      why: answer?.type === "not-opened" ? answer.why : `it gave no answer within ${openMillisMax} ms`,
+      why: answer?.type === "not-opened" ? answer.why : `it gave no answer within ${millisMax} ms`,
     })
   }
 
@@ -156,7 +155,7 @@ export class ConnectionLanes {
       await old?.close()
       if (this.#closed) return
       try {
-        await this.#make(at)
+        await this.#make(at, "mend")
       } catch {
         if (this.#closed) return
         place.standing = "down"

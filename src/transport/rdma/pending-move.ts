@@ -1,6 +1,6 @@
 import type { KvError, KvErrorRecord } from "../../errors/kv-error.ts"
 import { kvErrorFromRecord } from "../../errors/kv-error.ts"
-import type { RailEvent, RefusedUnit } from "./rail-messages.ts"
+import type { FailedUnit, RailEvent } from "./rail-messages.ts"
 
 /** The word of a rail that takes no more part in a move. */
 type LeftEvent = Extract<RailEvent, { type: "left" }>
@@ -11,8 +11,8 @@ export type MoveEnd = "KV_RKEY_REJECTED" | "KV_PEER_UNTRUSTED" | "KV_REGION_BOUN
 /** How a move ended on its rails. */
 export type MoveOutcome =
   | { readonly kind: "done" }
-  | { readonly kind: "refused"; readonly refused: RefusedUnit }
-  | { readonly kind: "stopped"; readonly error: KvError | undefined }
+  | { readonly kind: "refused"; readonly refused: FailedUnit }
+  | { readonly kind: "stopped"; readonly error: KvError | undefined; readonly lost: FailedUnit | undefined }
 
 /** One post under way: it ends when one rail says that it is done, or when all rails have left it. */
 export class PendingMove {
@@ -25,7 +25,8 @@ export class PendingMove {
   readonly #tellRails: (error: KvErrorRecord) => void
   #cancelled: KvError | undefined
   #error: KvError | undefined
-  #refused: RefusedUnit | undefined
+  #refused: FailedUnit | undefined
+  #lost: FailedUnit | undefined
   #resolve!: (outcome: MoveOutcome) => void
 
   constructor(
@@ -50,14 +51,15 @@ export class PendingMove {
     this.#tellRails(error.toJSON())
   }
 
-  hear({ done, refused, error }: Omit<LeftEvent, "type" | "move">, rail: number): void {
+  hear({ done, refused, lost, error }: Omit<LeftEvent, "type" | "move">, rail: number): void {
     // One rail is enough to say so: every unit is proven.
     if (done) return this.#resolve({ kind: "done" })
     this.#refused ??= refused
+    this.#lost ??= lost
     if (error !== undefined) this.#error ??= kvErrorFromRecord(error, "KV_PEER_LOST")
     this.#railsLeft.delete(rail)
     if (this.#railsLeft.size > 0) return
     if (this.#refused !== undefined) this.#resolve({ kind: "refused", refused: this.#refused })
-    else this.#resolve({ kind: "stopped", error: this.#cancelled ?? this.#error })
+    else this.#resolve({ kind: "stopped", error: this.#cancelled ?? this.#error, lost: this.#lost })
   }
 }

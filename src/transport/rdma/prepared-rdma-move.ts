@@ -2,15 +2,25 @@ import { KvError } from "../../errors/kv-error.ts"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import { toSharedMillis } from "../../os/clock.ts"
 import { OnePost } from "../prepared-move.ts"
-import type { Moved, MoveRequest, PostOptions, PreparedMove } from "../transport.ts"
+import type { Moved, MoveRequest, PostOptions, PreparedMove, RegionDescriptor } from "../transport.ts"
 import { beginDeal, Deal, type DealMemory, dealMemory, threadsIn } from "./deal.ts"
 import { partsOf, remoteKeysOf } from "./keys.ts"
 import type { MovingConnection } from "./moving-connection.ts"
 import type { PendingMove } from "./pending-move.ts"
-import type { PostCommand, RefusedUnit } from "./rail-messages.ts"
+import type { FailedUnit, PostCommand } from "./rail-messages.ts"
 import { cutUnits, type Units } from "./units.ts"
 
 let nextMove = 1
+
+/** A unit as its peer and a reader know it. */
+interface UnitPlace {
+  readonly descriptor: RegionDescriptor
+  readonly region: number
+  readonly part: number
+  readonly offset: number
+  readonly length: number
+  readonly words: string
+}
 
 /** A checked move: cut into units, with the keys of every lane. Each post deals them anew. */
 export class PreparedRdmaMove implements PreparedMove {
@@ -165,21 +175,45 @@ export class PreparedRdmaMove implements PreparedMove {
     const outcome = await pending.ended
     if (outcome.kind === "done") return
     if (outcome.kind === "refused") throw await this.#refusal(outcome.refused, units)
-    this.#connection.assertUsable()
+    try {
+      this.#connection.assertUsable()
+    } catch (thrown) {
+      throw outcome.lost === undefined ? thrown : this.#lostWith(outcome.lost, units, thrown as KvError)
+    }
     throw outcome.error ?? new KvError("KV_PEER_LOST", { what: "the transfer was stopped by its rails" })
   }
 
-  async #refusal({ unit, place, failure }: RefusedUnit, units: Units): Promise<KvError> {
+  /** The connection was lost with this unit under way: the reader wants to know both. */
+  #lostWith(lost: FailedUnit, units: Units, connection: KvError): KvError {
+    const { what, next } = connection
+    return new KvError(connection.code, {
+      what: `${what}; ${this.#whereIs(lost, units).words} had no answer`,
+      why: `${nativeWords(lost)}; likely cause: ${lost.failure.likelyCause}`,
+      ...(next === undefined ? {} : { next }),
+      cause: connection,
+    })
+  }
+
+  #whereIs({ unit, place }: FailedUnit, units: Units): UnitPlace {
     const { direction, remote } = this.#request
-    const { lanes, peer, owner } = this.#connection
-    const { localRail, remoteRail } = lanes[place]!
+    const { lanes, owner } = this.#connection
+    const { localRail } = lanes[place]!
     const { region, part } = units.remoteRows[units.remoteKey[unit]!]!
     const descriptor = remote.find((candidate) => candidate.region === region)!
     const offset = units.remoteAddress[unit]! - descriptor.iova
     const length = units.length[unit]!
     const device = owner.running[localRail]!.rail.card.device
-    const where = `piece ${this.#pieceAt(region, offset)}: the ${direction} of ${length} bytes at offset ${offset} of region ${region} over rail ${localRail} (${device})`
-    const native = `${failure.status}, vendor code 0x${failure.vendorCode.toString(16)}`
+    const words = `piece ${this.#pieceAt(region, offset)}: the ${direction} of ${length} bytes at offset ${offset} of region ${region} over rail ${localRail} (${device})`
+    return { descriptor, region, part, offset, length, words }
+  }
+
+  async #refusal(refused: FailedUnit, units: Units): Promise<KvError> {
+    const { direction } = this.#request
+    const { lanes, peer } = this.#connection
+    const { failure } = refused
+    const { remoteRail } = lanes[refused.place]!
+    const { descriptor, region, part, offset, length, words: where } = this.#whereIs(refused, units)
+    const native = nativeWords(refused)
     if (failure.kind === "local") {
       return new KvError("KV_RKEY_REJECTED", {
         what: `${where} was refused by this side's own NIC`,
@@ -235,3 +269,6 @@ export class PreparedRdmaMove implements PreparedMove {
     }
   }
 }
+
+const nativeWords = ({ failure }: FailedUnit): string =>
+  `${failure.status}, vendor code 0x${failure.vendorCode.toString(16)}`

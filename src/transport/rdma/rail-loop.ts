@@ -75,16 +75,17 @@ export class RailLoop implements CompletionSink {
 
   failed(lane: number, direction: Direction, seq: number, failure: WorkFailure): void {
     const at = this.#lanes.get(lane)
-    if (at === undefined || failure.kind === "flushed" || failure.kind === "lane") return
+    if (at === undefined || failure.kind === "flushed") return
     const found = at.windows[direction].unitOf(seq)
     if (found === undefined) return
+    const unit = { unit: found.unit, place: at.place, failure }
     for (const move of this.#moves.values()) {
       if (move.deal !== found.deal) continue
-      move.stop(sharedMillis(), undefined, { unit: found.unit, place: at.place, failure })
+      if (failure.kind === "lane") move.lost = unit
+      else move.stop(sharedMillis(), undefined, unit)
     }
-    // What was posted before it in that direction has landed; on an ordered fabric nothing else says so.
-    if (this.#start.ordered && seq > 0 && (direction === "read" || this.#start.writesAreVisible))
-      at.windows[direction].succeeded(seq - 1)
+    // Another lane may carry it, once this one is quiet.
+    if (failure.kind === "lane") return
     at.windows[direction].failed(seq)
   }
 
@@ -201,13 +202,14 @@ export class RailLoop implements CompletionSink {
     if (move.deal.claimEnd()) this.#othersMustLook = true
     move.deal.leave()
     this.#moves.delete(move.id)
-    const { id, error, refused } = move
+    const { id, error, refused, lost } = move
     this.#emit({
       type: "left",
       move: id,
       done: state === "done",
       ...(error === undefined ? {} : { error }),
       ...(refused === undefined ? {} : { refused }),
+      ...(lost === undefined ? {} : { lost }),
     })
   }
 

@@ -61,8 +61,8 @@ export interface PostCommand {
   readonly deadlineMillis: number
 }
 
-/** Why a unit of a move was refused. */
-export interface RefusedUnit {
+/** A unit of a move that failed, and why. */
+export interface FailedUnit {
   readonly unit: number
   readonly place: number
   readonly failure: WorkFailure
@@ -86,5 +86,7 @@ export type RailEvent =
       readonly move: number
       readonly done: boolean
       readonly error?: KvErrorRecord
-      readonly refused?: RefusedUnit
+      readonly refused?: FailedUnit
+      /** The last of its units that a lane of this rail failed with. */
+      readonly lost?: FailedUnit
     }

@@ -1,7 +1,7 @@
 import type { KvErrorRecord } from "../../errors/kv-error.ts"
 import { Deal } from "./deal.ts"
 import type { LaneWork } from "./driver.ts"
-import type { PostCommand, RefusedUnit } from "./rail-messages.ts"
+import type { FailedUnit, PostCommand } from "./rail-messages.ts"
 
 /** A move as one rail's thread takes part in it. Whoever told the thread of it has entered the deal for it. */
 export class RailMove {
@@ -14,7 +14,9 @@ export class RailMove {
   readonly work: ReadonlyMap<number, LaneWork>
   /** Why it was stopped here; the first reason stays. */
   error: KvErrorRecord | undefined
-  refused: RefusedUnit | undefined
+  refused: FailedUnit | undefined
+  /** The last unit that a lane failed with: it may have been carried by another since. */
+  lost: FailedUnit | undefined
   /** Since when it is to end; lanes that do not get quiet by themselves are ended some time after that. */
   stoppedAtMillis: number | undefined
 
@@ -31,7 +33,7 @@ export class RailMove {
   }
 
   /** Nothing new of it is posted from here on. */
-  stop(nowMillis: number, error: KvErrorRecord | undefined, refused?: RefusedUnit): void {
+  stop(nowMillis: number, error: KvErrorRecord | undefined, refused?: FailedUnit): void {
     if (this.error === undefined && this.refused === undefined) {
       this.error = error
       this.refused = refused
