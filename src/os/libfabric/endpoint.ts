@@ -193,7 +193,12 @@ function control(library: Libfabric, object: number, call: string, command: numb
 /** A peer's address is only given to a provider when it looks like our own: it reads as many bytes as it expects. */
 function sameKind(address: Uint8Array, own: Uint8Array, format: number): boolean {
   if (address.byteLength === 0 || address.byteLength > addressBytesMax) return false
-  if (format === abi.FI_ADDR_STR) return address.at(-1) === 0 && address.indexOf(0) === address.byteLength - 1
+  if (format === abi.FI_ADDR_STR) {
+    // Such as `fi_shm://1234:0:1`, and a zero: the rest becomes the name of a file.
+    const [theirs, ours] = [address, own].map((bytes) => Buffer.from(bytes).toString("latin1"))
+    const scheme = ours!.slice(0, ours!.indexOf("://") + 3)
+    return theirs!.startsWith(scheme) && /^[\w:.-]+\0$/.test(theirs!.slice(scheme.length))
+  }
   if (address.byteLength !== own.byteLength) return false
   const socket = format === abi.FI_SOCKADDR || format === abi.FI_SOCKADDR_IN || format === abi.FI_SOCKADDR_IN6
   // The family comes first, and says how long the rest is.
