@@ -8,10 +8,11 @@ import type { Variable } from "../config/variable.ts"
 export function tablesOfPage(): Readonly<Record<string, string>> {
   return {
     settings: table(
-      ["setting", "meaning", "default", "option", "variables, the first before the others"],
-      settingRows.map(({ key, option, variable, others, meaning, absent }) => [
+      ["setting", "meaning", "paths", "default", "option", "variables, the first before the others"],
+      settingRows.map(({ key, option, variable, others, meaning, absent, paths }) => [
         code(key),
         meaning,
+        paths.join(", "),
         absent ?? defaultText(defaultRdmaSettings[key]),
         option === undefined ? "" : code(`--${option}`),
         [variable, ...others.map(({ name }) => name)].map(code).join(", "),

@@ -74,6 +74,14 @@ test("a library that no path opens reads nothing, and that is told", () => {
   )
 })
 
+test("what is honoured by one path alone is told where that path is not allowed", () => {
+  assert.match(textFor("MC_IB_TC", ["libfabric"])!, /means something to verbs only/)
+  assert.match(textFor("NIXL_BACKEND", ["verbs"])!, /means something to nixl only/)
+  assert.match(textFor("FI_PROVIDER", ["verbs"])!, /means something to libfabric only/)
+  assert.match(textFor("MC_SLICE_SIZE", ["tcp"])!, /verbs and libfabric only/)
+  assert.equal(textFor("MC_SLICE_SIZE", ["libfabric"]), undefined)
+})
+
 test("a near miss is told with the name that may be meant", () => {
   assert.match(textFor("MC_SLICE_SIZ")!, /MC_SLICE_SIZE may be meant/)
   assert.match(textFor("FI_EFA_USE_DEVICE_RDNA")!, /FI_EFA_USE_DEVICE_RDMA may be meant/)

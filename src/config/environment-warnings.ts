@@ -1,7 +1,9 @@
 import { everyVariable } from "./every-variable.ts"
 import { fabricNames, otherProviders } from "./fabric-names.ts"
 import { nearestName } from "./nearest-name.ts"
+import type { SettingKey } from "./rdma-settings.ts"
 import type { ResolvedRdma } from "./resolve-rdma.ts"
+import { settingRows } from "./setting-rows.ts"
 import { type Environment, type Library, textOf, type Variable } from "./variable.ts"
 
 /** A variable that is set and does not do what its setter may think. Its value is never repeated: it may be a secret. */
@@ -46,7 +48,7 @@ export function environmentWarnings(
     const text =
       origin?.from === "environment"
         ? `${origin.name} is set to something else and goes before it`
-        : unheard(name, opened)
+        : unheard(name, opened, paths)
     if (text !== undefined) warnings.push({ name, text })
   }
   const more = warnings.length - warningsMax
@@ -55,9 +57,9 @@ export function environmentWarnings(
   return [...warnings.slice(0, warningsMax), rest]
 }
 
-function unheard(name: string, opened: ReadonlySet<Library>): string | undefined {
+function unheard(name: string, opened: ReadonlySet<Library>, paths: readonly string[]): string | undefined {
   const variable = known.get(name)
-  if (variable !== undefined) return unheardOf(variable, opened)
+  if (variable !== undefined) return unheardOf(variable, opened, paths)
   if (name.startsWith("FI_")) return unheardFabric(name, opened)
   if (name.startsWith("NIXL_")) return throughLibrary("NIXL", opened)
   if (name.startsWith("UCX_")) return throughLibrary("UCX", opened)
@@ -65,15 +67,26 @@ function unheard(name: string, opened: ReadonlySet<Library>): string | undefined
   return undefined
 }
 
-function unheardOf({ use, of, name }: Variable, opened: ReadonlySet<Library>): string | undefined {
+function unheardOf(
+  { use, of, name }: Variable,
+  opened: ReadonlySet<Library>,
+  paths: readonly string[],
+): string | undefined {
   if (use.kind === "library") return throughLibrary(use.library, opened)
-  if (use.kind === "honoured") return undefined
+  if (use.kind === "honoured") return unused(use.setting, paths)
   if (of === "nobody")
     return `nothing reads it${use.instead === undefined ? "" : `: ${use.instead} is meant`}`
   const instead = use.instead === undefined ? "" : `; ${use.instead} does that here`
   return name.startsWith("FI_")
     ? "nothing reads it any more"
     : `it is ${of}'s and has no effect here${instead}`
+}
+
+/** What is honoured means something to some paths only. */
+function unused(setting: SettingKey, paths: readonly string[]): string | undefined {
+  const users = settingRows.find(({ key }) => key === setting)?.paths ?? []
+  if (users.some((user) => paths.includes(user))) return undefined
+  return `it means something to ${users.join(" and ")} only, and no path of this process is one of these`
 }
 
 /** A library warns of what it does not know, or does not; that it is never opened, only we can say. */

@@ -93,7 +93,7 @@ export const mooncakeVariables: readonly Variable[] = [
   fromConfig(
     "MC_NUM_QP_PER_EP",
     unread(),
-    "queue pairs of a pair of NICs; here it is one, with --queue-depth",
+    "queue pairs of a pair of NICs; here it is one, of KVFERRY_QUEUE_DEPTH requests",
   ),
   fromConfig("MC_NUM_CQ_PER_CTX", unread(), "completion queues of a NIC; here it is one for each rail"),
   fromConfig("MC_NUM_COMP_CHANNELS_PER_CTX", unread(), "completion channels of a NIC; here it is one"),

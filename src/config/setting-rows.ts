@@ -4,6 +4,8 @@ import * as read from "./value-readers.ts"
 /** A setting: how it is called on the command line and in the environment, and how each of its texts is read. */
 export interface SettingRow<Key extends SettingKey = SettingKey> {
   readonly key: Key
+  /** The paths that it means something to. */
+  readonly paths: readonly string[]
   /** The option, without its dashes; undefined where there is a variable alone. */
   readonly option?: string
   /** The option's argument, for its help. */
@@ -28,6 +30,7 @@ const registrationsMax = 64
 export const settingRows: readonly Row[] = [
   {
     key: "devices",
+    paths: ["verbs", "libfabric"],
     option: "devices",
     argument: "list",
     variable: "KVFERRY_DEVICES",
@@ -41,6 +44,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "excludedDevices",
+    paths: ["verbs", "libfabric"],
     variable: "KVFERRY_EXCLUDED_DEVICES",
     others: [{ name: "MC_TE_FILTERS_EXCLUDE", read: read.deviceNames }],
     read: read.deviceNames,
@@ -48,6 +52,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "cpus",
+    paths: ["verbs"],
     option: "cpus",
     argument: "list",
     variable: "KVFERRY_CPUS",
@@ -58,6 +63,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "numa",
+    paths: ["verbs"],
     option: "numa",
     argument: "node",
     variable: "KVFERRY_NUMA",
@@ -68,6 +74,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "port",
+    paths: ["verbs"],
     variable: "KVFERRY_IB_PORT",
     others: [{ name: "MC_IB_PORT", read: read.whole(1, 255) }],
     read: read.whole(1, 255),
@@ -76,6 +83,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "gidIndex",
+    paths: ["verbs", "libfabric"],
     option: "gid-index",
     argument: "n",
     variable: "KVFERRY_GID_INDEX",
@@ -89,6 +97,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "pkeyIndex",
+    paths: ["verbs"],
     variable: "KVFERRY_PKEY_INDEX",
     others: [{ name: "MC_PKEY_INDEX", read: read.whole(0, 65_535) }],
     read: read.whole(0, 65_535),
@@ -96,6 +105,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "trafficClass",
+    paths: ["verbs"],
     variable: "KVFERRY_TRAFFIC_CLASS",
     others: [{ name: "MC_IB_TC", read: read.wholeOrNoChoice(0, 255) }],
     read: read.whole(0, 255),
@@ -103,6 +113,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "serviceLevel",
+    paths: ["verbs"],
     variable: "KVFERRY_SERVICE_LEVEL",
     others: [{ name: "MC_IB_SL", read: read.wholeOrNoChoice(0, 15) }],
     read: read.whole(0, 15),
@@ -110,6 +121,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "pathMtu",
+    paths: ["verbs"],
     variable: "KVFERRY_PATH_MTU",
     others: [{ name: "MC_MTU", read: pathMtu }],
     read: pathMtu,
@@ -117,6 +129,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "relaxedOrdering",
+    paths: ["verbs"],
     option: "relaxed-ordering",
     argument: "mode",
     variable: "KVFERRY_RELAXED_ORDERING",
@@ -126,6 +139,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "sliceBytes",
+    paths: ["verbs", "libfabric"],
     option: "slice-bytes",
     argument: "bytes",
     variable: "KVFERRY_SLICE_BYTES",
@@ -135,6 +149,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "queueDepth",
+    paths: ["verbs", "libfabric"],
     variable: "KVFERRY_QUEUE_DEPTH",
     others: [{ name: "MC_MAX_WR", read: read.whole(1, 65_535) }],
     read: read.whole(1, 65_535),
@@ -142,6 +157,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "parallelRegistration",
+    paths: ["verbs", "libfabric"],
     variable: "KVFERRY_PARALLEL_REGISTRATION",
     others: [{ name: "MC_ENABLE_PARALLEL_REG_MR", read: read.mooncakeParallel }],
     read: (text) => read.oneOf("on", "off")(text) === "on",
@@ -149,6 +165,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "maxConcurrentRegistrations",
+    paths: ["verbs", "libfabric"],
     option: "max-concurrent-registrations",
     argument: "n",
     variable: "KVFERRY_MAX_CONCURRENT_REGISTRATIONS",
@@ -158,6 +175,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "railWeights",
+    paths: ["verbs"],
     option: "rail-weights",
     argument: "list",
     variable: "KVFERRY_RAIL_WEIGHTS",
@@ -168,6 +186,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "fabricProviders",
+    paths: ["libfabric"],
     option: "fabric-provider",
     argument: "list",
     variable: "KVFERRY_FABRIC_PROVIDER",
@@ -177,6 +196,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "nixlLibrary",
+    paths: ["nixl"],
     option: "nixl-lib",
     argument: "file",
     variable: "KVFERRY_NIXL_LIB",
@@ -187,6 +207,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "nixlBackend",
+    paths: ["nixl"],
     variable: "KVFERRY_NIXL_BACKEND",
     others: [{ name: "NIXL_BACKEND", read: read.backendName }],
     read: read.backendName,
