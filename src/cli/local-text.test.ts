@@ -39,7 +39,8 @@ test("each path says whether it opens, with its rails or with what went wrong", 
   const text = textOf()
   assert.match(text, /^verbs +yes +1 rail, below$/m)
   assert.match(text, /^ {2}verbs, rail 0\n {4}device +mlx5_0 port 1 \(Ethernet\)\n {4}ordering +relaxed/m)
-  assert.match(text, /^libfabric +no +no provider answered: efa: No data available$/m)
+  assert.match(text, /^libfabric +no +no provider answered$/m)
+  assert.match(text, /^ {2}libfabric\n {4}why +efa: No data available$/m)
 })
 
 test("what is missing says where it was looked for, and what would bring it", () => {

@@ -6,8 +6,8 @@ import type { Style } from "../terminal/style.ts"
 import { tableLines } from "../terminal/table.ts"
 import { sizeText } from "../terminal/units.ts"
 
-/** Longest reason, and longest fact, that is shown in a table; --json has all of it. */
-const whyMax = 300
+/** Longest reason, and longest fact, that is shown; --json has all of it. */
+const whyMax = 1200
 const factMax = 160
 
 /** What this machine can do, as lines for people. */
@@ -17,6 +17,7 @@ export function localLines(report: LocalReport, style: Style): string[] {
     style.strong("Paths of this machine"),
     ...tableLines([{ title: "path" }, { title: "opens" }, { title: "why" }], paths.map(pathRow)),
     ...paths.flatMap(railLines),
+    ...paths.flatMap(refusalLines),
     "",
     style.strong("RDMA: what it needs"),
     ...factLines(rdma),
@@ -39,7 +40,7 @@ function pathRow({ transport, open, error, rails }: LocalPath): string[] {
     ? rails.length === 0
       ? ""
       : `${rails.length} rail${rails.length === 1 ? "" : "s"}, below`
-    : [error?.what, error?.why].filter((part) => part !== undefined).join(": ")
+    : (error?.what ?? "")
   return [oneLine(transport, 20), open ? "yes" : "no", oneLine(why, whyMax)]
 }
 
@@ -50,6 +51,14 @@ function railLines({ transport, rails }: LocalPath): string[] {
       ([name, text]) => `    ${oneLine(name, 40).padEnd(24)} ${oneLine(text, factMax)}`,
     ),
   ])
+}
+
+/** Why a path does not open, and what to do: the table has no room for it. */
+function refusalLines({ transport, error }: LocalPath): string[] {
+  if (error?.why === undefined && error?.next === undefined) return []
+  const line = (name: string, text: string | undefined): string[] =>
+    text === undefined ? [] : [`    ${name.padEnd(5)} ${oneLine(text, whyMax)}`]
+  return [`  ${oneLine(transport, 20)}`, ...line("why", error.why), ...line("next", error.next)]
 }
 
 /** What is there; and for what is not, where it was looked for. */

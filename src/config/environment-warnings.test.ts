@@ -109,3 +109,13 @@ test("values are never repeated, and a full environment is told in bounded lines
 test("an empty variable is not set, and needs no warning", () => {
   assert.deepEqual(warned({ MC_FORCE_TCP: "", FI_EFA_ENABLE_SHM: " " }), [])
 })
+
+test("every variable of the guides to EFA, Mooncake and NIXL that are passed around is in the table", () => {
+  const names = new Set(everyVariable.map(({ name }) => name))
+  const advised =
+    "NIXL_BACKEND FI_PROVIDER FI_EFA_USE_DEVICE_RDMA FI_HMEM_DISABLE_P2P FI_EFA_ENABLE_SHM FI_MR_CACHE_MAX_COUNT " +
+    "FI_MR_CACHE_MONITOR FI_EFA_FORK_SAFE RDMAV_FORK_SAFE FI_EFA_TX_SIZE FI_EFA_RX_SIZE FI_EFA_CQ_SIZE FI_LOG_LEVEL " +
+    "MC_IB_PCI_RELAXED_ORDERING MC_SLICE_SIZE MC_ENABLE_PARALLEL_REG_MR MC_LOG_LEVEL WITH_NVIDIA_PEERMEM " +
+    "MC_GID_INDEX NCCL_IB_GID_INDEX MC_FORCE_TCP MC_TE_FILTERS MC_MS_FILTERS NIXL_PLUGIN_DIR NIXL_LOG_LEVEL"
+  for (const name of advised.split(" ")) assert.ok(names.has(name), name)
+})

@@ -47,6 +47,12 @@ export async function explainLocal(
   request: Pick<ExplainRequest, "paths" | "required" | "encryption" | "rdma">,
 ): Promise<LocalReport> {
   const { paths, required, encryption = "none", rdma } = request
+  // Before anything is opened: what a library is given by us is not what somebody has set in vain.
+  const warnings = usesRdma(paths)
+    ? environmentWarnings(process.env, paths, resolveRdma(process.env)).map(
+        ({ name, text }) => `${name} is set: ${text}`,
+      )
+    : []
   const presence = rdmaPresence()
   const locked = readLockedMemory()
   const limited = locked !== undefined && !locked.exempt && Number.isFinite(locked.limit)
@@ -64,11 +70,7 @@ export async function explainLocal(
     efa: efaPresence(presence.devices),
     libraries: libraryNames.map((name) => findLibrary(name)),
     pinnableBytes: limited ? locked.limit : null,
-    warnings: usesRdma(paths)
-      ? environmentWarnings(process.env, paths, resolveRdma(process.env)).map(
-          ({ name, text }) => `${name} is set: ${text}`,
-        )
-      : [],
+    warnings,
   }
 }
 
