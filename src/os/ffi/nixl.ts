@@ -96,7 +96,7 @@ export const processSymbols = {
   _exit: { result: "i32", parameters: ["i32"] },
 } as const satisfies SymbolTable
 
-/** What `wrapper.h` states of `nixl_capi_agent_config_t` and of the enumerations, on a 64-bit system. */
+/** What `wrapper.h` states (`tools/abi/nixl-abi.c` prints it) of `nixl_capi_agent_config_t` and of the enumerations, on a 64-bit system. */
 export const nixlAbi = {
   "sizeof.nixl_capi_agent_config_t": 40,
   "nixl_capi_agent_config_t.enable_prog_thread": 0,

@@ -2,6 +2,7 @@ import { assert } from "../../errors/assert.ts"
 import { findNixlLibrary } from "../../os/nixl/find-library.ts"
 import { leaveAtExit } from "../../os/nixl/leave-at-exit.ts"
 import type { NixlBackend } from "../../os/nixl/nixl-agent.ts"
+import { quietHooks } from "../../os/nixl/quiet-hooks.ts"
 import type { Transport } from "../transport.ts"
 import { NixlEndpoint } from "./nixl-endpoint.ts"
 
@@ -26,6 +27,7 @@ export function createNixl({ library, backends = ["UCX"] }: NixlOptions = {}): T
     name: "nixl",
     open: async ({ host }) => {
       const file = findNixlLibrary(library)
+      quietHooks()
       const endpoint = await NixlEndpoint.open({ host, library: file, backends: plugins })
       leaveAtExit()
       return endpoint
