@@ -4,6 +4,7 @@ import { defaultRdmaSettings } from "../../config/rdma-settings.ts"
 import { readRdmaDevices } from "../../os/rdma-devices.ts"
 import { transportContract } from "../contract.ts"
 import { createLibfabric } from "./libfabric.ts"
+import { twoProcessTests } from "./two-processes.test.kit.ts"
 import { noLibfabric } from "./two-rails.test.kit.ts"
 
 const devices = readRdmaDevices()
@@ -13,3 +14,5 @@ if (skip === false) {
   const rdma = { ...defaultRdmaSettings, fabricProviders: ["verbs;ofi_rxm"] } as const
   transportContract(createLibfabric({ rdma }), {}, title)
 } else test(`${title}: the contract of transports`, { skip }, () => {})
+
+twoProcessTests("verbs;ofi_rxm", skip)
