@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { once } from "node:events"
 import { connect, createServer, type Socket } from "node:net"
 import { test } from "node:test"
-import { sameSocketAddress, shutSocketsTo } from "./sockets-to.ts"
+import { reachedAt, sameSocketAddress, shutSocketsTo } from "./sockets-to.ts"
 
 /** A `sockaddr_in` of 127.0.0.1, as the kernel writes it. */
 function socketAddress(port: number): Uint8Array {
@@ -49,4 +49,17 @@ test("family, port and address count, and nothing behind them", () => {
   flow[23] = 1
   assert.equal(sameSocketAddress(six, flow), false)
   assert.equal(sameSocketAddress(Uint8Array.of(1, 0, 47), Uint8Array.of(1, 0, 47)), false)
+})
+
+test("a socket that listens everywhere is reached at its host's address; any other address is left alone", () => {
+  const everywhere = socketAddress(4711)
+  everywhere.fill(0, 4, 8)
+  assert.ok(sameSocketAddress(reachedAt(everywhere, "127.0.0.1"), socketAddress(4711)))
+  assert.equal(reachedAt(everywhere, "::1"), everywhere)
+  assert.equal(reachedAt(everywhere, "elsewhere"), everywhere)
+  const own = socketAddress(4711)
+  assert.equal(reachedAt(own, "10.1.2.3"), own)
+  const six = new Uint8Array(28)
+  six.set([10, 0, 1, 2])
+  assert.equal(reachedAt(six, "10.1.2.3"), six)
 })

@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs"
+import { isIPv4 } from "node:net"
 import { ControlMemory } from "./control-memory.ts"
 import { libc } from "./ffi/libc.ts"
 import { libcAbi as abi } from "./ffi/libc-abi.ts"
@@ -43,4 +44,19 @@ export function sameSocketAddress(one: Uint8Array, other: Uint8Array): boolean {
     for (let i = from!; i < to!; i++) if (one[i] !== other[i]) return false
     return other.byteLength >= to!
   })
+}
+
+/**
+ * The address at which a socket is reached that listens on all IPv4 addresses: the same port, and the host's own address.
+ * Any other address comes back as it is.
+ */
+export function reachedAt(address: Uint8Array, host: string): Uint8Array {
+  const at = abi["sockaddr_in.sin_addr"]
+  const everywhere =
+    address[0]! + address[1]! * 256 === abi.AF_INET &&
+    address.subarray(at, at + 4).every((byte) => byte === 0)
+  if (!everywhere || !isIPv4(host)) return address
+  const reached = Uint8Array.from(address)
+  reached.set(host.split(".").map(Number), at)
+  return reached
 }

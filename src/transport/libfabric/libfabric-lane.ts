@@ -1,6 +1,7 @@
 import { KvError } from "../../errors/kv-error.ts"
 import type { FabricEndpoint } from "../../os/libfabric/endpoint.ts"
 import { ProcessMemory } from "../../os/process-memory.ts"
+import { reachedAt } from "../../os/sockets-to.ts"
 import type { LocalLane, Plain } from "../rdma/driver.ts"
 import {
   type LaneHandle,
@@ -75,12 +76,14 @@ export class LibfabricLane implements LocalLane {
     if (copiesInCall) assertCopies(peer, end)
     this.#peerState = endpointsHere.get(String(peer["address"]))
     const known = peerNumbers(this.#peer)
-    known[peerField.name] = this.#endpoint.insert(end.address)
+    const { reachedHost } = peer
+    const address = typeof reachedHost === "string" ? reachedAt(end.address, reachedHost) : end.address
+    known[peerField.name] = this.#endpoint.insert(address)
     known[peerField.address] = end.probe.address
     known[peerField.key] = end.probe.key
     known[peerField.valueLow] = end.probe.valueLow
     known[peerField.valueHigh] = end.probe.valueHigh
-    peerAddress(this.#peer).set(end.address)
+    peerAddress(this.#peer).set(address)
     known[peerField.connected] = 1
   }
 
