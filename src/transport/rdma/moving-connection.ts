@@ -33,6 +33,8 @@ export interface MovingConnection {
     regions: readonly number[],
     remoteRegions: readonly number[],
   ): PendingMove
+  /** Tells rails that a prepared move is not posted any more. */
+  drop(prepared: number, rails: readonly number[]): void
   /** Whether the peer has this open as the descriptor says. True also where the fabric itself will say so. */
   isOpen(descriptor: RegionDescriptor, direction: "read" | "write"): boolean
   /** What was wrong with a request that the peer's NIC refused, in the peer's words. */

@@ -7,10 +7,11 @@ import { beginDeal, Deal, type DealMemory, dealMemory, threadsIn } from "./deal.
 import { partsOf, remoteKeysOf } from "./keys.ts"
 import type { MovingConnection } from "./moving-connection.ts"
 import type { PendingMove } from "./pending-move.ts"
-import type { FailedUnit, PostCommand } from "./rail-messages.ts"
+import type { FailedUnit, PostCommand, PreparedWork } from "./rail-messages.ts"
 import { cutUnits, type Units } from "./units.ts"
 
 let nextMove = 1
+let nextPrepared = 1
 
 /** A unit as its peer and a reader know it. */
 interface UnitPlace {
@@ -28,15 +29,20 @@ export class PreparedRdmaMove implements PreparedMove {
   readonly #request: MoveRequest
   readonly #posts = new OnePost()
   /** Our memory as it was checked: a region that was closed and opened again is another one. */
-  readonly #spans: ReadonlyMap<number, MemorySpan>
+  readonly #spans: ReadonlyMap<number, Pick<MemorySpan, "addressOf">>
   readonly #units: Units | undefined
-  readonly #parts: ReadonlyMap<number, Pick<PostCommand, "localKeys" | "lanes">>
+  /** What each local rail is told once. */
+  readonly #parts: ReadonlyMap<number, PreparedWork>
+  readonly #once: boolean
+  readonly #id = nextPrepared++
+  #told = false
   #memory: DealMemory | undefined
   #deal: Deal | undefined
 
-  /** @throws KvError KV_PEER_UNTRUSTED, KV_RKEY_REJECTED. */
-  constructor(connection: MovingConnection, request: MoveRequest) {
+  /** @param once true when it is posted once and never disposed of. @throws KvError KV_PEER_UNTRUSTED, KV_RKEY_REJECTED. */
+  constructor(connection: MovingConnection, request: MoveRequest, once: boolean) {
     this.#connection = connection
+    this.#once = once
     this.#request = request
     const { plan, direction, remote } = request
     const { book, sliceBytes } = connection.owner
@@ -60,16 +66,16 @@ export class PreparedRdmaMove implements PreparedMove {
       lanes,
     })
     this.#units = units
-    this.#spans = new Map(units.localRows.map(({ region }) => [region, book.spans.get(region)!]))
-    const parts = new Map<
-      number,
-      { localKeys: PostCommand["localKeys"]; lanes: PostCommand["lanes"][number][] }
-    >()
-    const byRemoteRail = new Map<number, PostCommand["lanes"][number]["remoteKeys"]>()
+    this.#spans = new Map(units.localRows.map(({ region }) => [region, book.requestSpans.get(region)!]))
+    const { localAddress, remoteAddress, length, localKey, remoteKey } = units
+    const columns = { localAddress, remoteAddress, length, localKey, remoteKey }
+    const parts = new Map<number, PreparedWork & { readonly lanes: PreparedWork["lanes"][number][] }>()
+    const byRemoteRail = new Map<number, PreparedWork["lanes"][number]["remoteKeys"]>()
     lanes.forEach(({ localRail, remoteRail }, place) => {
       let part = parts.get(localRail)
       if (part === undefined) {
-        part = { localKeys: book.localKeys(units.localRows, localRail), lanes: [] }
+        const localKeys = book.localKeys(units.localRows, localRail)
+        part = { direction, units: columns, localKeys, lanes: [] }
         parts.set(localRail, part)
       }
       let remoteKeys = byRemoteRail.get(remoteRail)
@@ -92,6 +98,9 @@ export class PreparedRdmaMove implements PreparedMove {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#posts.ended
+    if (!this.#told || this.#once) return
+    this.#told = false
+    this.#connection.drop(this.#id, [...this.#parts.keys()])
   }
 
   async #run({ deadline, signal }: PostOptions): Promise<Moved> {
@@ -107,10 +116,11 @@ export class PreparedRdmaMove implements PreparedMove {
     if (doubtful !== undefined) await this.#clearUp(doubtful, units)
     const deal = this.#begin(units)
     const pending = connection.begin(
-      this.#commands(units, toSharedMillis(deadline)),
+      this.#commands(toSharedMillis(deadline)),
       [...this.#spans.keys()],
       units.remoteRows.map(({ region }) => region),
     )
+    this.#told = true
     const cancel = (): void =>
       pending.cancel(new KvError("KV_CANCELLED", { what: "the transfer was cancelled" }))
     signal?.addEventListener("abort", cancel, { once: true })
@@ -135,19 +145,17 @@ export class PreparedRdmaMove implements PreparedMove {
     return this.#deal
   }
 
-  #commands(units: Units, deadlineMillis: number): Map<number, PostCommand> {
-    const move = nextMove++
-    const { localAddress, remoteAddress, length, localKey, remoteKey } = units
+  #commands(deadlineMillis: number): Map<number, PostCommand> {
     const shared = {
       type: "post",
       connection: this.#connection.id,
-      move,
-      direction: this.#request.direction,
+      move: nextMove++,
+      prepared: this.#id,
+      once: this.#once,
       deal: this.#memory!,
-      units: { localAddress, remoteAddress, length, localKey, remoteKey },
       deadlineMillis,
     } as const
-    return new Map([...this.#parts].map(([rail, part]) => [rail, { ...shared, ...part }]))
+    return new Map([...this.#parts].map(([rail, work]) => [rail, this.#told ? shared : { ...shared, work }]))
   }
 
   /** A unit of a region that the peer has not open as the descriptor says, as far as we have heard. */
@@ -249,9 +257,9 @@ export class PreparedRdmaMove implements PreparedMove {
   }
 
   #assertSameMemory(): void {
-    const { spans } = this.#connection.owner.book
+    const { requestSpans } = this.#connection.owner.book
     for (const [region, span] of this.#spans) {
-      if (spans.get(region) === span) continue
+      if (requestSpans.get(region) === span) continue
       throw new KvError("KV_RKEY_REJECTED", {
         what: `this side closed region ${region} after the transfer was prepared`,
         next: "prepare the transfer again",

@@ -8,7 +8,7 @@ import type { CompletionSink, Direction, RailPort, WorkFailure } from "./driver.
 import { RailCounter } from "./rail-counts.ts"
 import { RailLane } from "./rail-lane.ts"
 import type { AttachCommand, PostCommand, RailCommand, RailEvent, RailStart } from "./rail-messages.ts"
-import { RailMove } from "./rail-move.ts"
+import { RailMove, type WorkByPlace, workByPlace } from "./rail-move.ts"
 
 /** How long a stopped move's outstanding work may end by itself, before the lanes that carry it are ended. */
 const drainMillis = 100
@@ -33,6 +33,7 @@ export class RailLoop implements CompletionSink {
   readonly #counts: RailCounter
   readonly #lanes = new Map<number, RailLane>()
   readonly #moves = new Map<number, RailMove>()
+  readonly #prepared = new Map<number, WorkByPlace>()
   #spinUntilMillis = 0
   /** A unit went back to its deal, or a move came to its end: other rails may be asleep over that. */
   #othersMustLook = false
@@ -250,6 +251,7 @@ export class RailLoop implements CompletionSink {
   #carryOut(command: RailCommand): void {
     if (command.type === "attach") this.#attach(command)
     else if (command.type === "post") this.#post(command)
+    else if (command.type === "forget") this.#prepared.delete(command.prepared)
     else if (command.type === "stop-lane") {
       const lane = this.#lanes.get(command.lane)
       if (lane !== undefined) this.#stopLane(lane)
@@ -274,7 +276,10 @@ export class RailLoop implements CompletionSink {
   }
 
   #post(command: PostCommand): void {
-    const move = new RailMove(command)
+    const { prepared, once } = command
+    const work = command.work === undefined ? this.#prepared.get(prepared)! : workByPlace(command.work)
+    if (!once) this.#prepared.set(prepared, work)
+    const move = new RailMove(command, work)
     this.#moves.set(move.id, move)
     // The main thread may not have heard yet which lanes have come and gone.
     for (const place of move.work.keys()) {

@@ -29,6 +29,7 @@ export type RailCommand =
   | AttachCommand
   | { readonly type: "stop-lane"; readonly lane: number }
   | PostCommand
+  | { readonly type: "forget"; readonly prepared: number }
   | { readonly type: "cancel"; readonly move: number; readonly error: KvErrorRecord }
   /** Ends every lane and every move of a connection. */
   | { readonly type: "disconnect"; readonly connection: number; readonly error: KvErrorRecord }
@@ -52,13 +53,21 @@ export interface PostCommand {
   readonly type: "post"
   readonly connection: number
   readonly move: number
-  readonly direction: Direction
+  readonly prepared: number
+  /** With the first post of a prepared move: the rail keeps it until `forget`, unless it is posted once. */
+  readonly work?: PreparedWork
+  readonly once: boolean
   readonly deal: DealMemory
+  readonly deadlineMillis: number
+}
+
+/** What all posts of a prepared move have in common on one rail. */
+export interface PreparedWork {
+  readonly direction: Direction
   readonly units: UnitColumns
   readonly localKeys: Float64Array<SharedArrayBuffer>
   /** For each of this rail's lanes of the connection: its place, and the keys of its remote rail. */
   readonly lanes: readonly { readonly place: number; readonly remoteKeys: Uint32Array<SharedArrayBuffer> }[]
-  readonly deadlineMillis: number
 }
 
 /** A unit of a move that failed, and why. */

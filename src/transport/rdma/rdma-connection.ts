@@ -113,12 +113,12 @@ export class RdmaConnection implements Connection, MovingConnection, LanesListen
   }
 
   prepare(request: MoveRequest): PreparedMove {
-    return this.#prepare(request)
+    return this.#prepare(request, false)
   }
 
   move(move: Move): Promise<Moved> {
     try {
-      return this.#prepare(move).post(move)
+      return this.#prepare(move, true).post(move)
     } catch (thrown) {
       return Promise.reject(thrown)
     }
@@ -154,6 +154,10 @@ export class RdmaConnection implements Connection, MovingConnection, LanesListen
       if (thread.gone) move.hear({ done: false }, rail)
     }
     return move
+  }
+
+  drop(prepared: number, rails: readonly number[]): void {
+    for (const rail of rails) this.owner.running[rail]!.thread.tell({ type: "forget", prepared })
   }
 
   /** A rail takes no more part in a move, which may be another connection's. */
@@ -239,10 +243,10 @@ export class RdmaConnection implements Connection, MovingConnection, LanesListen
     await Promise.all(moves.map((move) => move.ended))
   }
 
-  #prepare(request: MoveRequest): PreparedRdmaMove {
+  #prepare(request: MoveRequest, once: boolean): PreparedRdmaMove {
     this.assertUsable()
     checkMove(request, this.owner.book.spans)
-    return new PreparedRdmaMove(this, request)
+    return new PreparedRdmaMove(this, request, once)
   }
 
   #lose(error: KvError): void {

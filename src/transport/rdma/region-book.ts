@@ -26,6 +26,7 @@ export class RegionBook {
   readonly #atOnceMax: number
   readonly #regions = new Map<number, BookedRegion>()
   #flags: readonly string[] | undefined
+  readonly #registering = new Set<number>()
   readonly #waiting: (() => void)[] = []
   #atWork = 0
 
@@ -49,8 +50,17 @@ export class RegionBook {
 
   /** @throws KvError KV_LIMIT, KV_OS; nothing stays registered then. */
   async register(region: number, span: MemorySpan, access: Rights): Promise<RegionDescriptor> {
-    assert(!this.spans.has(region), `region ${region} is registered once: its old key would outlive it`)
-    this.spans.set(region, span)
+    const known = this.spans.has(region) || this.#registering.has(region)
+    assert(!known, `region ${region} is registered once: its old key would outlive it`)
+    this.#registering.add(region)
+    try {
+      return await this.#register(region, span, access)
+    } finally {
+      this.#registering.delete(region)
+    }
+  }
+
+  async #register(region: number, span: MemorySpan, access: Rights): Promise<RegionDescriptor> {
     const address = span.addressOf(0, span.byteLength)
     // Aligned like the address for every size of page, and without telling it.
     const iova = address % 2 ** 30
@@ -75,7 +85,6 @@ export class RegionBook {
         registrations[result.value.at]![result.value.part] = result.value.registration
     }
     if (failed !== undefined) {
-      this.spans.delete(region)
       await Promise.all(registrations.flat().map((registration) => registration.close()))
       throw failed.reason
     }
@@ -91,6 +100,7 @@ export class RegionBook {
         )
       })
     }
+    this.spans.set(region, span)
     this.requestSpans.set(region, {
       addressOf: (offset, length) => span.addressOf(offset, length) - address + localAddress,
     })
