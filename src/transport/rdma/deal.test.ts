@@ -174,6 +174,8 @@ class Model {
     assert.equal(lane.window.failed(failed.request), false, "a failure counts once")
     lane.queue = lane.queue.filter((posted) => posted !== failed)
     this.#returned(failed)
+    // A reliable connection is in its error state then: the requests before it that were not signalled are never heard of.
+    if (lane.ordered) this.lose(at)
   }
 
   lose(at: number): void {
