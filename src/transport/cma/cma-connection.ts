@@ -77,14 +77,16 @@ export class CmaConnection implements Connection, CmaMoveHost {
     this.#watched(() => this.#parts.beacon.confirm(move.direction, move.regions))
   }
 
-  /** Counts a move as under way. A write is announced to the peer, and only then looked whether it may begin. */
+  /** Counts a move as under way, if it may begin. A write is announced to the peer, and only then looked. */
   enter(move: CmaMove): void {
     if (this.#failure !== undefined) throw this.#failure
     for (const [region, span] of move.local) {
       // What was prepared has addresses in it: nothing else would stop them.
       if (this.#parts.spans.get(region) !== span) throw closedHere(region)
     }
-    if (move.direction === "write") {
+    // Also a read: one that begins after its session has ended brings nothing, not even bytes that do not count.
+    if (move.direction === "read") this.confirm(move)
+    else {
       this.#writesBegun += 1
       try {
         this.#watched(() => this.#parts.beacon.tellWrites(this.#writesBegun, this.#writesEnded))
