@@ -107,6 +107,11 @@ async function assertLeftAlone(rig: Rig, millis: number): Promise<void> {
 /** Registers the tests between two processes for one provider. */
 export function twoProcessTests(provider: FabricProvider, skip: string | false): void {
   const title = `libfabric over ${provider}, two processes`
+  // Seen once in some ten runs: the rail's thread spins in pthread_spin_lock, inside libfabric, for ever.
+  const lockSkip =
+    provider === "shm" && skip === false
+      ? "libfabric's shm shares a spin lock between processes: one that dies or stops while it holds it stops the other"
+      : skip
 
   test(`${title}: every byte is right, both ways, over two rails`, { skip }, async () => {
     await using rig = await openRig(provider)
@@ -126,7 +131,7 @@ export function twoProcessTests(provider: FabricProvider, skip: string | false):
   })
 
   test(`${title}: a peer that is killed in mid-move is lost, soon, and nothing lands after that`, {
-    skip,
+    skip: lockSkip,
   }, async () => {
     await using rig = await openRig(provider)
     await move(rig, "read")
@@ -142,7 +147,7 @@ export function twoProcessTests(provider: FabricProvider, skip: string | false):
   })
 
   test(`${title}: a peer that is stopped costs a deadline, and writes nothing when it goes on`, {
-    skip,
+    skip: lockSkip,
   }, async () => {
     await using rig = await openRig(provider)
     await move(rig, "read")
