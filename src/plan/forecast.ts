@@ -1,4 +1,5 @@
 import { assert } from "../errors/assert.ts"
+import { chainMax, signalEvery } from "./chains.ts"
 import type { MachineFigures } from "./machine-figures.ts"
 import { stripe } from "./stripe.ts"
 import { PlanBuilder, type TransferPlan } from "./transfer-plan.ts"
@@ -50,10 +51,6 @@ export interface Forecast {
   readonly bytesPerSecond: number
   readonly bound: Limit["name"]
 }
-
-/** Longest chain of work requests behind one doorbell, and how many of them share a completion; the last always has one. */
-const chainMax = 128
-const signalEvery = 32
 
 /** A plan that stands for a job: no two of its pieces are neighbours on both sides, so none is merged. */
 export function planOfJob({ pieces, bytes }: ForecastJob): TransferPlan {

@@ -4,14 +4,10 @@ import { errnoName } from "../../os/os-error.ts"
 import { VerbsCalls } from "../../os/verbs/verbs-calls.ts"
 import type { VerbsRailPointers } from "../../os/verbs/verbs-rail.ts"
 import { opcode, WorkRequests } from "../../os/verbs/work-requests.ts"
+import { chainMax, signalEvery } from "../../plan/chains.ts"
 import type { CompletionSink, LaneWork, RailPort, WorkFailure } from "../rdma/driver.ts"
 import { statusFailure } from "./completion-status.ts"
 import { VerbsLane, type VerbsLaneHandle } from "./verbs-lane.ts"
-
-/** Work requests of one doorbell. */
-const chainMax = 128
-/** Within a chain, every so many ask for a completion; its last one always does. */
-const signalEvery = 32
 
 /** What a completion is of. It stands in the top bits of a work request's id, above the lane. */
 const kind = { read: 0, write: 1, notice: 2, receive: 3 } as const
