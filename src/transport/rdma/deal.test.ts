@@ -17,6 +17,8 @@ interface ModelLane {
   readonly depth: number
   readonly bytesMax: number
   readonly ordered: boolean
+  readonly signalEvery: number
+  unsignalled: number
   alive: boolean
   queue: Posted[]
 }
@@ -94,12 +96,13 @@ class Model {
         rail,
         depth,
         bytesMax,
-        signalEvery: Math.max(1, Math.min(every, Math.floor(depth / 2))),
         ordered,
       }),
       depth,
       bytesMax,
       ordered,
+      signalEvery: Math.max(1, Math.min(every, Math.floor(depth / 2))),
+      unsignalled: 0,
       alive: true,
       queue: [],
     }))
@@ -136,7 +139,9 @@ class Model {
       assert.equal(this.proofs[move]![unit], 0, "a proven unit is not dealt again")
       this.holder[move]![unit] = at
       const request = window.push(deal, unit, length[unit]!)
-      const signalled = window.signals(unit === first + count - 1)
+      // As a fabric does: the last of a chain asks for its completion, and of an ordered lane every so many before it.
+      const signalled = unit === first + count - 1 || !lane.ordered || ++lane.unsignalled >= lane.signalEvery
+      if (signalled) lane.unsignalled = 0
       assert.ok(signalled || lane.ordered, "where there is no order, each request has its completion")
       lane.queue.push({ request, deal, unit, signalled })
     }

@@ -9,8 +9,6 @@ export interface WindowLimits {
   readonly depth: number
   /** Bytes that may be outstanding. One request more is let in when fewer are. */
   readonly bytesMax: number
-  /** A completion is asked for at least every so many requests. At most half the depth, so that the queue never runs dry. */
-  readonly signalEvery: number
   /** True: requests complete in the order of posting, and one success proves all before it (RC). False: each proves itself (SRD). */
   readonly ordered: boolean
 }
@@ -32,15 +30,13 @@ export class LaneWindow {
   #head = 0
   #unproven = 0
   #bytesOutstanding = 0
-  #unsignalled = 0
 
   constructor(limits: WindowLimits) {
-    const { depth, signalEvery, bytesMax, ordered } = limits
+    const { depth, bytesMax } = limits
     assert(
       Number.isSafeInteger(depth) && depth >= 2 && depth <= 2 ** 20,
       "a window holds 2 to 1,048,576 requests",
     )
-    assert(signalEvery >= 1 && (signalEvery <= depth / 2 || !ordered), "signalled at least twice in a queue")
     assert(bytesMax >= 1, "a window holds a byte")
     const slots = 2 ** Math.ceil(Math.log2(depth))
     this.#limits = limits
@@ -83,14 +79,6 @@ export class LaneWindow {
     this.#unproven += 1
     this.#bytesOutstanding += bytes
     return request
-  }
-
-  /** Whether the request that was just pushed must ask for its completion. The last of each chain does: nothing stays unproven. */
-  signals(lastOfChain: boolean): boolean {
-    this.#unsignalled += 1
-    if (!lastOfChain && this.#limits.ordered && this.#unsignalled < this.#limits.signalEvery) return false
-    this.#unsignalled = 0
-    return true
   }
 
   /**
@@ -146,7 +134,6 @@ export class LaneWindow {
     this.#tail = this.#head
     this.#unproven = 0
     this.#bytesOutstanding = 0
-    this.#unsignalled = 0
     return given
   }
 

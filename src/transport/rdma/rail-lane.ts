@@ -36,7 +36,7 @@ export class RailLane {
     this.place = place
     this.up = !prove
     this.#writesAreVisible = writesAreVisible
-    const limits = { rail, ordered, signalEvery: Math.min(32, window.depth / 2), ...window }
+    const limits = { rail, ordered, ...window }
     // An answer to a notice proves all writes before it, in whatever order the fabric completes them.
     this.windows = {
       read: new LaneWindow(limits),
