@@ -249,8 +249,11 @@ export class Agent implements AsyncDisposable {
     await this.#callers[Symbol.asyncDispose]()
     this.#leases.withdrawAll()
     const { stamps } = this.#cache
-    for (const endpoint of this.#options.endpoints) await endpoint.deregister(stamps.region)
-    stamps[Symbol.dispose]()
+    const closed = await Promise.allSettled(
+      this.#options.endpoints.map((endpoint) => endpoint.deregister(stamps.region)),
+    )
+    // What a fabric may still write into stays mapped for as long as the process lives.
+    if (closed.every(({ status }) => status === "fulfilled")) stamps[Symbol.dispose]()
   }
 }
 

@@ -118,7 +118,8 @@ export class TicketRun {
  * The handle of a transfer in flight.
  *
  * It always ends, with a receipt, whatever happens: `receipt` never rejects, and `done` rejects unless the transfer was
- * delivered. Once either has settled, nothing of the transfer writes into the target any more: its blocks may be used.
+ * delivered. Once either has settled, nothing of the transfer writes into the target any more: its blocks may be used,
+ * unless its error says that a library `mayStillWrite`.
  */
 export class Ticket {
   readonly id: string

@@ -10,6 +10,11 @@ export interface KvErrorText {
   readonly next?: string
   /** The error below this one: provider, call and errno survive. */
   readonly cause?: unknown
+  /**
+   * True for a transfer that was given up while a library may still write into its target: that memory must not be used
+   * again in this process. Without it everything that has ended has let go of its memory.
+   */
+  readonly mayStillWrite?: true
 }
 
 /** An error of the world, never of our own logic: that is an `assert`. */
@@ -19,6 +24,7 @@ export class KvError extends Error {
   readonly what: string
   readonly why: string | undefined
   readonly next: string | undefined
+  readonly mayStillWrite: boolean
 
   constructor(code: KvErrorCode, text: KvErrorText) {
     super(sentence(text), text.cause === undefined ? undefined : { cause: text.cause })
@@ -26,6 +32,7 @@ export class KvError extends Error {
     this.what = text.what
     this.why = text.why
     this.next = text.next
+    this.mayStillWrite = text.mayStillWrite === true
   }
 
   /** The process exit code that this error stands for. */
@@ -44,6 +51,7 @@ export class KvError extends Error {
       what: this.what,
       ...(this.why === undefined ? {} : { why: this.why }),
       ...(this.next === undefined ? {} : { next: this.next }),
+      ...(this.mayStillWrite ? { mayStillWrite: true } : {}),
     }
   }
 }
@@ -54,6 +62,8 @@ export interface KvErrorRecord {
   readonly what: string
   readonly why?: string
   readonly next?: string
+  /** About the memory of whoever wrote the record: another process's word about it binds nobody. */
+  readonly mayStillWrite?: true
 }
 
 /** True when `code` is one of ours. */

@@ -180,7 +180,8 @@ export interface PreparedMove extends AsyncDisposable {
    * Moves the bytes. Resolves when they are all visible in the target.
    *
    * When it rejects, the operation has stopped: nothing of it writes to the target (for a read) or reads from the
-   * source (for a write) after that moment, so the memory may be used again.
+   * source (for a write) after that moment, so the memory may be used again. An error that `mayStillWrite` is the one
+   * exception: a library did not come back from a call.
    * @throws KvError KV_DEADLINE, KV_CANCELLED, KV_PEER_LOST, KV_RKEY_REJECTED, KV_REGION_BOUNDS, KV_LIMIT.
    */
   post(options: PostOptions): Promise<Moved>

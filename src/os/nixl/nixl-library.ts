@@ -1,8 +1,8 @@
 import { KvError } from "../../errors/kv-error.ts"
+import type { CallWatch } from "../call-watch.ts"
 import { type ControlBlock, ControlMemory } from "../control-memory.ts"
 import { nixlAbi as abi, nixlSymbols, processSymbols } from "../ffi/nixl.ts"
 import { type Bound, bindLibrary, bindProcess } from "../ffi/symbols.ts"
-import type { CallWatch } from "./call-watch.ts"
 
 type Functions = Bound<typeof nixlSymbols>
 type Name = keyof typeof nixlSymbols

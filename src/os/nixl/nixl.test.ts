@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
-import { CallWatch } from "./call-watch.ts"
 import { findNixlLibrary } from "./find-library.ts"
 import { statusName } from "./nixl-library.ts"
 
@@ -27,29 +26,6 @@ test("NIXL's library is found in the wheel of the active environment, and a refu
     code: "KV_TRANSPORT_UNAVAILABLE",
     message: /none\.so, which --nixl-lib names/,
   })
-})
-
-test("a watch sees a call that does not return, and none that did", () => {
-  const inside = new CallWatch()
-  const outside = new CallWatch(inside.buffer)
-  const quick = inside.watched(3, () => 0)
-  const seen: (number | undefined)[] = []
-  const slow = inside.watched(5, () => {
-    for (const now of [100, 350, 600]) seen.push(outside.look(now)?.millis)
-    assert.equal(outside.look(700)?.index, 5)
-    return 9
-  })
-  assert.equal(outside.look(0), undefined)
-  quick()
-  assert.equal(slow(), 9)
-  assert.deepEqual(seen, [undefined, 250, 500])
-  assert.equal(outside.look(1000), undefined)
-  const thrown = inside.watched(1, () => {
-    throw new Error("no")
-  })
-  assert.throws(() => thrown())
-  assert.equal(outside.look(2000), undefined)
-  assert.equal(outside.look(3000), undefined)
 })
 
 test("a status has its name in NIXL's header", () => {

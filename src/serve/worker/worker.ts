@@ -223,6 +223,7 @@ export class KvWorker implements AsyncDisposable {
     const stored = request.promptTokens + request.maxTokens - 1
     this.#checkContext(stored)
     const blocks = this.pool.allocator.allocate(blocksFor(stored, this.pool.layout.blockTokens))
+    let usable = true
     try {
       const receipt = await this.#pull(request, blocks, signal)
       const sequence = { ...this.#stored, blocks, tokens: request.promptTokens }
@@ -246,8 +247,12 @@ export class KvWorker implements AsyncDisposable {
           ? {}
           : { evidence: { ...evidence, logits: [...decoded.logits], tokens: [...decoded.drawn] } }),
       }
+    } catch (thrown) {
+      // Better lost than spoiled: they stay away from the next request for as long as this process lives.
+      if (thrown instanceof KvError && thrown.mayStillWrite) usable = false
+      throw thrown
     } finally {
-      this.#release(blocks)
+      if (usable) this.#release(blocks)
     }
   }
 

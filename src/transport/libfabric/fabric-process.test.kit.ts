@@ -1,5 +1,6 @@
 /** A second process with a libfabric endpoint: `FabricProcess` starts it, and this file is its program. */
 import { type ChildProcess, fork } from "node:child_process"
+import { closeSync, openSync, readdirSync, readSync, writeSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { defaultRdmaSettings, type FabricProvider } from "../../config/rdma-settings.ts"
 import { hostMemory } from "../../os/host-memory.ts"
@@ -16,6 +17,7 @@ type Order =
     }
   | { readonly type: "deregister" }
   | { readonly type: "wrong" }
+  | { readonly type: "lock"; readonly held: boolean }
 
 /** What it offers. */
 export interface Offer {
@@ -50,6 +52,15 @@ export class FabricProcess implements AsyncDisposable {
     return Number(await this.#ask({ type: "wrong" }))
   }
 
+  /**
+   * Has it hold the locks of what its endpoints of shm share with their peers, or free them: what a process leaves behind
+   * that is killed or stopped inside libfabric. Only with libfabric 1.17.
+   */
+  async holdLocks(held: boolean): Promise<void> {
+    const locks = await this.#ask({ type: "lock", held })
+    if (typeof locks !== "number" || locks === 0) throw new Error(`no lock was ${held ? "held" : "freed"}`)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const exited = new Promise((resolve) => this.child.once("exit", resolve))
@@ -67,6 +78,32 @@ export class FabricProcess implements AsyncDisposable {
       })
       this.child.send(order)
     })
+  }
+}
+
+/** Of `struct smr_region` in `include/ofi_shm.h` of libfabric 1.17: its process, and its spin lock, which is 1 when it is free. */
+const regionField = { pid: 4, lock: 24 } as const
+const freeLock = 1
+
+/** Takes or frees the lock of one endpoint's shared memory, and sees to it that it stays so. */
+async function setLock(path: string, held: boolean): Promise<void> {
+  const file = openSync(path, "r+")
+  const word = Buffer.alloc(4)
+  const read = (at: number): number => {
+    readSync(file, word, 0, 4, at)
+    return word.readInt32LE()
+  }
+  try {
+    if (read(regionField.pid) !== process.pid) throw new Error(`${path} is laid out in another way`)
+    for (;;) {
+      word.writeInt32LE(held ? 0 : freeLock)
+      writeSync(file, word, 0, 4, regionField.lock)
+      // Our own rail may have been holding it, and have freed it since.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      if (!held || read(regionField.lock) < freeLock) return
+    }
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -90,6 +127,12 @@ function serve(): void {
     if (order.type === "deregister") {
       await endpoint.deregister(peerRegion)
       return "gone"
+    }
+    if (order.type === "lock") {
+      const files = readdirSync("/dev/shm").filter((name) => name.startsWith(`${process.pid}:`))
+      // All at once: a rail that is freed may close its lane, and with it the file.
+      await Promise.all(files.map((file) => setLock(`/dev/shm/${file}`, order.held)))
+      return files.length
     }
     let wrong = 0
     for (let i = 0; i < words.length; i++) if (words[i] !== wordAt(i)) wrong += 1

@@ -19,7 +19,7 @@ const both = { read: true, write: true }
 const soon = (millis = 20_000): number => performance.now() + millis
 const pause = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
 
-interface Rig extends AsyncDisposable {
+export interface Rig extends AsyncDisposable {
   readonly peer: FabricProcess
   readonly endpoint: Endpoint
   readonly connection: Connection
@@ -28,7 +28,7 @@ interface Rig extends AsyncDisposable {
 }
 
 /** Another process with a region of words that say where they are, and this one connected to it over two rails. */
-async function openRig(provider: FabricProvider): Promise<Rig> {
+export async function openRig(provider: FabricProvider): Promise<Rig> {
   const peer = new FabricProcess()
   const session = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
   const { address, remote } = await peer.open(provider, rails, bytes, session)
@@ -54,7 +54,7 @@ async function openRig(provider: FabricProvider): Promise<Rig> {
 }
 
 /** Moves the whole region, back to front in pieces of 64 KiB, dealt over the rails. */
-function move(rig: Rig, direction: Move["direction"], deadline = soon()): Promise<Moved> {
+export function move(rig: Rig, direction: Move["direction"], deadline = soon()): Promise<Moved> {
   const length = 65536
   const builder = new PlanBuilder(bytes / length)
   const [from, to] = direction === "read" ? [peerRegion, ownRegion] : [ownRegion, peerRegion]
@@ -72,7 +72,7 @@ function words({ span }: Rig): Uint32Array {
   return new Uint32Array(view.buffer, view.byteOffset, bytes / 4)
 }
 
-async function failure(action: Promise<unknown>): Promise<KvError> {
+export async function failure(action: Promise<unknown>): Promise<KvError> {
   try {
     await action
   } catch (thrown) {
@@ -107,11 +107,6 @@ async function assertLeftAlone(rig: Rig, millis: number): Promise<void> {
 /** Registers the tests between two processes for one provider. */
 export function twoProcessTests(provider: FabricProvider, skip: string | false): void {
   const title = `libfabric over ${provider}, two processes`
-  // Seen once in some ten runs: the rail's thread spins in pthread_spin_lock, inside libfabric, for ever.
-  const lockSkip =
-    provider === "shm" && skip === false
-      ? "libfabric's shm shares a spin lock between processes: one that dies or stops while it holds it stops the other"
-      : skip
 
   test(`${title}: every byte is right, both ways, over two rails`, { skip }, async () => {
     await using rig = await openRig(provider)
@@ -131,23 +126,26 @@ export function twoProcessTests(provider: FabricProvider, skip: string | false):
   })
 
   test(`${title}: a peer that is killed in mid-move is lost, soon, and nothing lands after that`, {
-    skip: lockSkip,
+    skip,
   }, async () => {
     await using rig = await openRig(provider)
     await move(rig, "read")
     setTimeout(() => rig.peer.child.kill("SIGKILL"), 30)
     const started = performance.now()
     const error = await untilFailed(rig, () => soon())
-    assert.equal(error.code, "KV_PEER_LOST", error.message)
     assert.ok(performance.now() - started < 10_000)
-    await assertLeftAlone(rig, 100)
     assert.ok((await rig.connection.lost) instanceof Error)
     const late = await failure(move(rig, "read"))
+    assert.ok(!late.mayStillWrite)
+    // Seen once in some ten runs of shm: it had one of the locks that it shares with us.
+    if (provider === "shm" && error.mayStillWrite) return
+    assert.equal(error.code, "KV_PEER_LOST", error.message)
     assert.equal(late.code, "KV_PEER_LOST")
+    await assertLeftAlone(rig, 100)
   })
 
   test(`${title}: a peer that is stopped costs a deadline, and writes nothing when it goes on`, {
-    skip: lockSkip,
+    skip,
   }, async () => {
     await using rig = await openRig(provider)
     await move(rig, "read")
@@ -164,8 +162,9 @@ export function twoProcessTests(provider: FabricProvider, skip: string | false):
       return
     }
     assert.ok(error instanceof KvError)
-    assert.ok(["KV_DEADLINE", "KV_PEER_LOST"].includes(error.code), error.message)
     assert.ok(performance.now() - began < millis + 3000, `${performance.now() - began} ms`)
+    if (provider === "shm" && error.mayStillWrite) return
+    assert.ok(["KV_DEADLINE", "KV_PEER_LOST"].includes(error.code), error.message)
     words(rig).fill(0x11111111)
     rig.peer.child.kill("SIGCONT")
     await assertLeftAlone(rig, 300)

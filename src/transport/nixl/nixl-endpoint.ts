@@ -126,7 +126,10 @@ export class NixlEndpoint implements Endpoint {
 
   #hear(event: NixlEvent): void {
     if (event.type === "failed") {
-      const error = kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE")
+      const told = kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE")
+      const error = (this.#thread as NixlThread | undefined)?.stuck
+        ? new KvError(told.code, { ...told.toJSON(), mayStillWrite: true })
+        : told
       const affected = new Set([...this.#connections.values(), ...this.#moves.values()])
       for (const connection of affected) connection.abandon(error)
     } else if ("connection" in event) this.#connections.get(event.connection)?.hear(event)

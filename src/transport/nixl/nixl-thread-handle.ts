@@ -1,7 +1,7 @@
 import type { Worker } from "node:worker_threads"
 import { KvError, kvErrorFromRecord } from "../../errors/kv-error.ts"
-import { CallWatch } from "../../os/nixl/call-watch.ts"
-import { leaveNow } from "../../os/nixl/leave-at-exit.ts"
+import { CallWatch } from "../../os/call-watch.ts"
+import { leaveNow } from "../../os/leave-at-exit.ts"
 import { nixlFunctionName } from "../../os/nixl/nixl-library.ts"
 import { startThread } from "../../os/worker-thread.ts"
 import type { NixlCommand, NixlEvent, NixlStart } from "./thread-messages.ts"
@@ -77,6 +77,11 @@ export class NixlThread {
   /** Why nothing can be asked of it any more. */
   get gone(): KvError | undefined {
     return this.#gone
+  }
+
+  /** Whether it is gone because NIXL has not come back from a call. */
+  get stuck(): boolean {
+    return stuck.has(this)
   }
 
   /** @throws KvError KV_TRANSPORT_UNAVAILABLE when the thread is gone. */

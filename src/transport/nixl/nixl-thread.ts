@@ -1,7 +1,7 @@
 /** The entry of the thread of a nixl endpoint: NIXL is called here and nowhere else. */
 import { parentPort, workerData } from "node:worker_threads"
 import { asKvError } from "../../errors/kv-error.ts"
-import { CallWatch } from "../../os/nixl/call-watch.ts"
+import { CallWatch } from "../../os/call-watch.ts"
 import { NixlLibrary } from "../../os/nixl/nixl-library.ts"
 import { NixlHost } from "./nixl-host.ts"
 import type { NixlCommand, NixlEvent, NixlStart } from "./thread-messages.ts"

@@ -1,6 +1,6 @@
 import { assert } from "../../errors/assert.ts"
+import { leaveAtExit } from "../../os/leave-at-exit.ts"
 import { findNixlLibrary } from "../../os/nixl/find-library.ts"
-import { leaveAtExit } from "../../os/nixl/leave-at-exit.ts"
 import type { NixlBackend } from "../../os/nixl/nixl-agent.ts"
 import { quietHooks } from "../../os/nixl/quiet-hooks.ts"
 import type { Transport } from "../transport.ts"

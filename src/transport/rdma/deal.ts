@@ -34,7 +34,8 @@ const endClaimed = 4
 const givenBack = 5
 const retried = 6
 const present = 7
-const headerWords = 8
+const abandoned = 8
+const headerWords = 9
 const laneWords = 3
 const [cursorWord, endWord, standingWord] = [0, 1, 2]
 /** Standings of a lane. Nobody takes from a lane's share before it has begun: its thread may only be waking up. */
@@ -61,6 +62,16 @@ export function dealMemory(units: number, lanes: number, rails: number): DealMem
 /** Threads that have entered the last post and not left it. While there is one, the next post needs memory of its own. */
 export function threadsIn({ memory }: DealMemory): number {
   return Atomics.load(new Int32Array(memory, 0, headerWords), present)
+}
+
+/**
+ * A rail is gone, and nobody will ever say what became of the units that it took: the post stops, and the other rails leave it
+ * as soon as they have nothing of it under way themselves.
+ */
+export function abandonDeal({ memory }: DealMemory): void {
+  const words = new Int32Array(memory, 0, headerWords)
+  Atomics.store(words, abandoned, 1)
+  Atomics.store(words, stopAsked, 1)
 }
 
 /**
@@ -203,6 +214,11 @@ export class Deal {
   /** True once somebody has asked for the end. */
   get stopping(): boolean {
     return Atomics.load(this.#words, stopAsked) !== 0
+  }
+
+  /** True when a rail is gone with units that it took: `outstanding` will not come to 0. */
+  get abandoned(): boolean {
+    return Atomics.load(this.#words, abandoned) !== 0
   }
 
   get state(): DealState {

@@ -125,6 +125,7 @@ export class Lane {
       await this.ended
     } else this.hearEnded({ failure: undefined })
     this.#forget()
-    await this.#local.close()
+    // A library that has not come back holds its own locks: whoever else called it would not come back either.
+    if (this.#thread.stuck === undefined) await this.#local.close()
   }
 }

@@ -12,6 +12,7 @@ import { pairLanes } from "./lane-pairs.ts"
 import { PaperPort } from "./paper-port.test.kit.ts"
 import {
   fieldOf,
+  hangs,
   type PaperRailPort,
   PaperTables,
   type PaperTraits,
@@ -53,6 +54,11 @@ export class PaperFabric {
   /** The link of a rail goes down when it has carried so many more units, and stays down. Rails count from 0 as they are opened. */
   cut(rail: number, afterUnits: number): void {
     this.#tables.set("rail", rail, fieldOf.rail.unitsLeft, afterUnits)
+  }
+
+  /** The next call into the library of a rail does not return, or does again. */
+  hang(rail: number, how: keyof typeof hangs): void {
+    this.#tables.set("rail", rail, fieldOf.rail.hang, hangs[how])
   }
 
   /** How many rails have been opened: the next one has this number. */

@@ -1,6 +1,6 @@
 import { libc } from "../../os/ffi/libc.ts"
 import type { CompletionSink, Direction, LaneWork, RailPort, WorkFailure } from "./driver.ts"
-import { fieldOf, type PaperRailPort, PaperTables, type PaperTraits } from "./paper-world.test.kit.ts"
+import { fieldOf, hangs, type PaperRailPort, PaperTables, type PaperTraits } from "./paper-world.test.kit.ts"
 
 interface Request {
   readonly direction: Direction
@@ -120,8 +120,16 @@ export class PaperPort implements RailPort {
     if (at !== undefined) this.#fail(at, undefined)
   }
 
+  /** In native code, where nothing of JavaScript's can end it. */
+  #hang(): void {
+    const hang = (): number => this.#tables.get("rail", this.#rail, fieldOf.rail.hang)
+    while (hang() === hangs.untilFreed) libc.poll(0, 0, 10)
+    if (hang() === hangs.forEver) for (;;) libc.poll(0, 0, -1)
+  }
+
   reap(sink: CompletionSink): number {
     let seen = 0
+    this.#hang()
     for (const lane of this.#lanes.values()) {
       if (lane.failed) {
         seen += this.#end(lane, sink)

@@ -40,8 +40,11 @@ export interface PaperRailPort {
 export const fieldOf = {
   registration: { live: 0, busy: 1, rail: 2, rights: 3, endpoint: 4, index: 5 },
   end: { live: 0, busy: 1, rail: 2, rights: 3, peer: 4 },
-  rail: { unitsLeft: 0 },
+  rail: { unitsLeft: 0, hang: 1 },
 } as const
+
+/** How the next look of a rail behaves: a library that spins until somebody frees it, or for ever. */
+export const hangs = { no: 0, untilFreed: 1, forEver: 2 } as const
 
 type Table = keyof typeof fieldOf
 

@@ -182,6 +182,7 @@ export class PreparedRdmaMove implements PreparedMove {
   async #finish(pending: PendingMove, units: Units): Promise<void> {
     const outcome = await pending.ended
     if (outcome.kind === "done") return
+    if (outcome.kind === "abandoned") throw outcome.error
     if (outcome.kind === "refused") throw await this.#refusal(outcome.refused, units)
     try {
       this.#connection.assertUsable()

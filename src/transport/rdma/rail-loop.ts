@@ -194,7 +194,8 @@ export class RailLoop implements CompletionSink {
   /** Looks whether a move has ended, here or on another rail. */
   #settle(move: RailMove): void {
     const { state } = move.deal
-    if (state !== "done" && state !== "stopped") {
+    const left = move.deal.abandoned && this.#quiet(move.connection)
+    if (state !== "done" && state !== "stopped" && !left) {
       // Stopped by another rail: this one has its part to end as well.
       if (move.stoppedAtMillis === undefined && move.deal.stopping) move.stoppedAtMillis = sharedMillis()
       return
@@ -212,6 +213,13 @@ export class RailLoop implements CompletionSink {
       ...(refused === undefined ? {} : { refused }),
       ...(lost === undefined ? {} : { lost }),
     })
+  }
+
+  /** Nothing of a connection is under way on this rail. */
+  #quiet(connection: number): boolean {
+    for (const lane of this.#lanes.values())
+      if (lane.connection === connection && lane.outstanding > 0) return false
+    return true
   }
 
   /** Looks again for a moment, then sleeps until something happens or the next deadline comes. */

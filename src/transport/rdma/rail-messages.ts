@@ -5,6 +5,8 @@ import type { Direction, UnitColumns, WorkFailure } from "./driver.ts"
 
 /** How a rail's thread is started. */
 export interface RailStart {
+  /** The transport's name, for errors. */
+  readonly transport: string
   /** Its place among the rails of the endpoint. */
   readonly rail: number
   /** What the fabric opens its port from. */
@@ -16,6 +18,8 @@ export interface RailStart {
   readonly stopFlag: SharedArrayBuffer
   /** The processor that it keeps to; undefined where the kernel decides. */
   readonly cpu: number | undefined
+  /** Says whether it is inside a call of its fabric: a `CallWatch`. */
+  readonly watch: SharedArrayBuffer
   /** What it has done so far, written by it alone: see `RailCounts`. */
   readonly counts: SharedArrayBuffer
   /** How long it looks again before it parks, after something has happened. */

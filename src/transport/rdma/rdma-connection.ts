@@ -138,11 +138,12 @@ export class RdmaConnection implements Connection, MovingConnection, LanesListen
       thread: this.owner.running[rail]!.thread,
       command,
     }))
-    const id = [...posts.values()][0]!.move
+    const { move: id, deal } = [...posts.values()][0]!
     const move = new PendingMove(
       id,
       { local: regions, remote: remoteRegions },
       threads.map(({ rail }) => rail),
+      deal,
       (error) => {
         for (const { thread } of threads) thread.tell({ type: "cancel", move: id, error })
       },
@@ -165,10 +166,13 @@ export class RdmaConnection implements Connection, MovingConnection, LanesListen
     this.#moves.get(event.move)?.hear(event, rail)
   }
 
-  /** A rail's thread is gone, and what it had under way with it. */
-  railGone(rail: number, error: KvError): void {
+  /**
+   * A rail's thread is gone, and what it had under way with it.
+   * @param moveError what the moves under way fail with; what comes later fails with `error`.
+   */
+  railGone(rail: number, error: KvError, moveError = error): void {
+    for (const move of [...this.#moves.values()]) move.abandon(moveError, rail)
     this.#lose(error)
-    for (const move of this.#moves.values()) move.hear({ done: false }, rail)
   }
 
   /** Ends the moves that use one of our regions; resolves when nothing of them touches it any more. */

@@ -57,6 +57,8 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
   readonly running: readonly RunningRail[]
   readonly #parts: RdmaParts
   #listener: IntroductionListener | undefined
+  /** Sessions whose transfers a rail may still be carrying out that has not come back. */
+  readonly #haunted = new Set<string>()
   #nextConnection = 1
   #closed: Promise<void> | undefined
 
@@ -71,6 +73,7 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
       parts.rails.map(({ rail }) => rail),
       parts.registrationsAtOnce,
       parts.registrationBytes,
+      (rail) => parts.rails[rail]!.thread.stuck !== undefined,
     )
   }
 
@@ -97,10 +100,21 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
     if (event.type === "left")
       for (const connection of this.connections.values()) connection.hear(event, rail)
     else if (event.type === "failed") {
-      const error = kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE")
+      const { stuck } = this.running[rail]!.thread
+      const error = stuck ?? kvErrorFromRecord(event.error, "KV_TRANSPORT_UNAVAILABLE")
+      const moveError = stuck === undefined ? error : mayStillWrite(stuck)
       this.lanes.railGone(rail)
-      for (const connection of [...this.connections.values()]) connection.railGone(rail, error)
+      if (stuck !== undefined) {
+        for (const { session } of [...this.connections.values(), ...this.served]) this.#haunted.add(session)
+        for (const served of [...this.served]) void served.end(stuck.what)
+      }
+      for (const connection of [...this.connections.values()]) connection.railGone(rail, error, moveError)
     } else this.lanes.hear(event)
+  }
+
+  /** Why nothing new begins here: a rail has not come back from its library. */
+  get #stuck(): KvError | undefined {
+    return this.running.find(({ thread }) => thread.stuck !== undefined)?.thread.stuck
   }
 
   introduce(): Introduction {
@@ -110,7 +124,8 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
   welcomed(channel: SideChannel, session: string, rights: Rights): void {
     const served = new ServedConnection(this, channel, session, rights, this.#nextConnection++)
     this.served.add(served)
-    if (!this.tellsRefusals) served.announce()
+    if (this.#stuck !== undefined) void served.end(this.#stuck.what)
+    else if (!this.tellsRefusals) served.announce()
   }
 
   get tellsRefusals(): boolean {
@@ -118,6 +133,7 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
   }
 
   async register(region: number, span: MemorySpan, access: Rights): Promise<RegionDescriptor> {
+    if (this.#stuck !== undefined) throw this.#stuck
     this.#parts.driver.checkRegistration?.(span.byteLength, this.rails)
     const descriptor = await this.book.register(region, span, access)
     if (!this.tellsRefusals) for (const served of this.served) served.announce(region)
@@ -146,6 +162,7 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
       ...(this.tellsRefusals ? [] : [...this.served].map((served) => served.withdraw(region))),
     ])
     await this.book.close(booked)
+    if (this.#stuck !== undefined) throw mayStillWrite(this.#stuck)
   }
 
   admit({ id, key }: Session, rights: Rights): Promise<void> {
@@ -163,11 +180,13 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
         .filter(({ session }) => session === sessionId)
         .map((served) => served.end("the session was ended")),
     ])
+    if (this.#stuck !== undefined && this.#haunted.has(sessionId)) throw mayStillWrite(this.#stuck)
   }
 
   reaches(address: EndpointAddress): Reach {
     if (address.transport !== this.transport)
       return { usable: false, why: `the peer offers no ${this.transport} endpoint` }
+    if (this.#stuck !== undefined) return { usable: false, why: this.#stuck.what }
     const peer = parseAddress(address)
     if (peer === undefined) return { usable: false, why: `the peer's ${this.transport} address is malformed` }
     const ours = this.#links()
@@ -183,6 +202,7 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
     const peer = parseAddress(address)
     if (peer === undefined || address.transport !== this.transport)
       throw new KvError("KV_PEER_REFUSED", { what: `the peer's ${this.transport} address is malformed` })
+    if (this.#stuck !== undefined) throw this.#stuck
     const { usable, why } = this.reaches(address)
     if (!usable)
       throw new KvError("KV_PEER_UNREACHABLE", { what: `${this.transport} does not reach the peer`, why })
@@ -224,6 +244,16 @@ export class RdmaEndpoint implements Endpoint, IntroductionOwner, ConnectionOwne
   #links(): string[] {
     return [...new Set(this.running.map(({ rail }) => rail.card.link))]
   }
+}
+
+/** The error for memory that a library which has not come back may still write into. */
+function mayStillWrite({ code, what, why }: KvError): KvError {
+  return new KvError(code, {
+    what,
+    ...(why === undefined ? {} : { why }),
+    next: "do not use the memory of these transfers again: end this process",
+    mayStillWrite: true,
+  })
 }
 
 /** A peer's address from its grant, checked. */

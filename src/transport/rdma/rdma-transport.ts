@@ -41,13 +41,16 @@ async function openRdma(
   const threads: RailThread[] = []
   const close = async (): Promise<void> => {
     await Promise.all(threads.map((thread) => thread.stop()))
-    closeDoorbells(doorbells)
-    await Promise.all(rails.map((rail) => rail[Symbol.asyncDispose]()))
+    const stuck = threads.map((thread) => thread.stuck !== undefined)
+    // What a thread that has not come back may still use stays as it is.
+    if (!stuck.includes(true)) closeDoorbells(doorbells)
+    await Promise.all(rails.filter((_, rail) => !stuck[rail]).map((rail) => rail[Symbol.asyncDispose]()))
   }
   let endpoint: RdmaEndpoint | undefined
   try {
     for (const [rail, { port }] of rails.entries()) {
       const start = {
+        transport: driver.name,
         rail,
         counts: counts[rail]!,
         cpu: cpus.length === 0 ? undefined : cpus[rail % cpus.length],

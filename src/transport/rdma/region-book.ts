@@ -24,15 +24,25 @@ export class RegionBook {
   readonly partBytes: number
   readonly #rails: readonly LocalRail[]
   readonly #atOnceMax: number
+  readonly #stuck: (rail: number) => boolean
   readonly #regions = new Map<number, BookedRegion>()
   #flags: readonly string[] | undefined
   readonly #registering = new Set<number>()
   readonly #waiting: (() => void)[] = []
   #atWork = 0
 
-  /** @param atOnceMax registrations that run at the same time. */
-  constructor(rails: readonly LocalRail[], atOnceMax: number, partBytes?: number) {
+  /**
+   * @param atOnceMax registrations that run at the same time.
+   * @param stuck whether a rail's library has not come back from a call: it must not be called any more.
+   */
+  constructor(
+    rails: readonly LocalRail[],
+    atOnceMax: number,
+    partBytes?: number,
+    stuck: (rail: number) => boolean = () => false,
+  ) {
     this.#rails = rails
+    this.#stuck = stuck
     this.#atOnceMax = atOnceMax
     const longest = rails.map(({ registrationBytesMax }) => registrationBytesMax)
     this.partBytes = Math.min(partBytes ?? Number.MAX_SAFE_INTEGER, ...longest)
@@ -122,9 +132,10 @@ export class RegionBook {
     return booked
   }
 
-  /** Resolves when no NIC touches the region any more. */
+  /** Resolves when no NIC touches the region any more, but for those that are stuck. */
   async close({ registrations }: BookedRegion): Promise<void> {
-    await Promise.all(registrations.flat().map((registration) => registration.close()))
+    const closable = registrations.filter((_, rail) => !this.#stuck(rail)).flat()
+    await Promise.all(closable.map((registration) => registration.close()))
   }
 
   async closeAll(): Promise<void> {

@@ -1,5 +1,5 @@
-import { processSymbols } from "../ffi/nixl.ts"
-import { bindProcess } from "../ffi/symbols.ts"
+import { processSymbols } from "./ffi/nixl.ts"
+import { bindProcess } from "./ffi/symbols.ts"
 
 /**
  * Lets the process end without the destructors of the libraries that it has loaded until now.
