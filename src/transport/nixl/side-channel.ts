@@ -1,12 +1,12 @@
 import type { ControlChannel } from "../../agent/control-network.ts"
 import { KvError } from "../../errors/kv-error.ts"
+import { MessageSplitter, packMessage } from "../../wire/json-messages.ts"
 
 /** The longest message of somebody who has not proven anything yet, and of one who has. */
 const strangerBytesMax = 2048
 const friendBytesMax = 8 * 2 ** 20
-const lengthBytes = 4
 
-/** Messages as JSON over a TCP connection, each behind its length as four bytes. */
+/** Messages as JSON over a TCP connection, each behind its length. */
 export class SideChannel {
   /** Hears what comes, in order. An error that it throws closes the channel. */
   onMessage: (message: unknown) => void = () => {}
@@ -14,8 +14,7 @@ export class SideChannel {
   onClosed: (why: string) => void = () => {}
   readonly peerHost: string
   readonly #channel: ControlChannel
-  #bytesMax = strangerBytesMax
-  #rest: Buffer = Buffer.alloc(0)
+  readonly #splitter = new MessageSplitter(strangerBytesMax)
   #why: string | undefined
   #open = true
 
@@ -35,16 +34,12 @@ export class SideChannel {
 
   /** From now on long messages are taken: the other side has proven the session. */
   trust(): void {
-    this.#bytesMax = friendBytesMax
+    this.#splitter.bytesMax = friendBytesMax
   }
 
   send(message: object): void {
     if (!this.#open) return
-    const body = Buffer.from(JSON.stringify(message, asBase64))
-    const frame = Buffer.allocUnsafe(lengthBytes + body.byteLength)
-    frame.writeUInt32LE(body.byteLength, 0)
-    body.copy(frame, lengthBytes)
-    this.#channel.send(frame)
+    this.#channel.send(packMessage(message, asBase64))
   }
 
   /** Hangs up; what was sent before still goes out. */
@@ -56,33 +51,16 @@ export class SideChannel {
   }
 
   #take(bytes: Uint8Array): void {
-    this.#rest = this.#rest.byteLength === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes])
+    this.#splitter.push(bytes)
     try {
       while (this.#open) {
-        if (this.#rest.byteLength < lengthBytes) return
-        const length = this.#rest.readUInt32LE(0)
-        if (length > this.#bytesMax) {
-          throw new KvError("KV_WIRE_INVALID", {
-            what: `the peer announced a message of ${length} bytes on a nixl side channel`,
-            why: `one may have ${this.#bytesMax} here`,
-          })
-        }
-        if (this.#rest.byteLength < lengthBytes + length) return
-        const body = this.#rest.subarray(lengthBytes, lengthBytes + length)
-        this.#rest = this.#rest.subarray(lengthBytes + length)
-        this.onMessage(parsed(body))
+        const message = this.#splitter.next()
+        if (message === undefined) return
+        this.onMessage(message)
       }
     } catch (thrown) {
       this.close(thrown instanceof KvError ? thrown.message : `a mistake of ours: ${String(thrown)}`)
     }
-  }
-}
-
-function parsed(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString("utf8"))
-  } catch {
-    throw new KvError("KV_WIRE_INVALID", { what: "the peer sent no JSON on a nixl side channel" })
   }
 }
 

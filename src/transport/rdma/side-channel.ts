@@ -1,13 +1,13 @@
 import type { Socket } from "node:net"
+import { MessageSplitter, packMessage } from "../../wire/json-messages.ts"
 
 /** Longest message, in bytes of JSON. */
 const messageBytesMax = 256 * 1024
 /** Bytes that may wait to be sent: a peer that asks and does not read is cut off. */
 const unsentBytesMax = 4 * 2 ** 20
-const headerBytes = 4
 
 /**
- * Messages between the two ends of one RDMA connection, beside its lanes: JSON objects behind their length (32 bits, little-endian).
+ * Messages between the two ends of one RDMA connection, beside its lanes: JSON objects behind their length.
  *
  * It lives as long as the connection, and its end is the peer's end.
  */
@@ -15,7 +15,7 @@ export class SideChannel {
   /** Resolves with the reason when it has ended. */
   readonly ended: Promise<string>
   readonly #socket: Socket
-  #unread: Buffer = Buffer.alloc(0)
+  readonly #splitter = new MessageSplitter(messageBytesMax)
   #reason: string | undefined
   #listener: ((message: unknown) => void) | undefined
   #unheard: unknown[] = []
@@ -45,15 +45,16 @@ export class SideChannel {
   listen(listener: ((message: unknown) => void) | undefined): void {
     this.#listener = listener
     if (listener === undefined) return
-    for (const message of this.#unheard.splice(0)) this.#give(message)
+    try {
+      for (const message of this.#unheard.splice(0)) this.#give(message)
+    } catch (thrown) {
+      this.#failed(thrown)
+    }
   }
 
   send(message: object): void {
     if (this.#reason !== undefined) return
-    const body = Buffer.from(JSON.stringify(message))
-    const header = Buffer.alloc(headerBytes)
-    header.writeUInt32LE(body.byteLength)
-    this.#socket.write(Buffer.concat([header, body]))
+    this.#socket.write(packMessage(message))
     if (this.#socket.writableLength > unsentBytesMax) {
       this.close(`the peer left ${this.#socket.writableLength} bytes unread`)
       this.#socket.destroy()
@@ -68,32 +69,24 @@ export class SideChannel {
   }
 
   #receive(bytes: Buffer): void {
-    this.#unread = this.#unread.byteLength === 0 ? bytes : Buffer.concat([this.#unread, bytes])
-    while (this.#reason === undefined && this.#unread.byteLength >= headerBytes) {
-      const length = this.#unread.readUInt32LE()
-      if (length > messageBytesMax) return this.close(`the peer sent a message of ${length} bytes`)
-      if (this.#unread.byteLength < headerBytes + length) return
-      const body = this.#unread.subarray(headerBytes, headerBytes + length)
-      this.#unread = this.#unread.subarray(headerBytes + length)
-      let message: unknown
+    this.#splitter.push(bytes)
+    while (this.#reason === undefined) {
       try {
-        message = JSON.parse(body.toString())
-      } catch {
-        return this.close("the peer sent what is no JSON")
+        const message = this.#splitter.next()
+        if (message === undefined) return
+        this.#give(message)
+      } catch (thrown) {
+        this.#failed(thrown)
       }
-      this.#give(message)
     }
   }
 
   #give(message: unknown): void {
-    if (this.#listener === undefined) {
-      this.#unheard.push(message)
-      return
-    }
-    try {
-      this.#listener(message)
-    } catch (thrown) {
-      this.close(thrown instanceof Error ? thrown.message : String(thrown))
-    }
+    if (this.#listener === undefined) this.#unheard.push(message)
+    else this.#listener(message)
+  }
+
+  #failed(thrown: unknown): void {
+    this.close(thrown instanceof Error ? thrown.message : String(thrown))
   }
 }
