@@ -22,7 +22,7 @@ export async function runSuites(root, files, options, runInLab) {
   if (first !== 0) return first
   const { code: own, signal } = await ownTests(root, options)
   if (signal !== null) return 128 + constants.signals[signal]
-  const wires = Math.max(1, options.wires)
+  const wires = Math.max(2, options.wires)
   const command = ["node", ...runner(options), ...files]
   const code = await runInLab({ ...options, cwd: root, wires, command })
   return code === 0 ? own : code

@@ -11,6 +11,7 @@ usage: lab-wire COMMAND …      in the guest; its wires are numbered from 0
   lab-wire clear END           they leave unharmed again
   lab-wire down END            the interface goes down, and with it both ends of its wire; a rail0 is an END as well
   lab-wire up END              and up again
+  lab-wire renew DEVICE        makes an RDMA device anew, which nobody may have open
   lab-wire show                the RDMA devices, and how often each sent again
 TEXT
 }
@@ -37,6 +38,9 @@ add() {
   # Own packets from one end to the other take the wire; the same packets, coming in, are delivered.
   ip rule add pref 10 iif lo from "$near" to "$far" lookup "$((100 + a))"
   ip rule add pref 10 iif lo from "$far" to "$near" lookup "$((100 + b))"
+  # The connection manager asks, of no packet, whether its answer would leave by the end that the request came to.
+  ip rule add pref 10 oif "w$a" from "$near" to "$far" lookup "$((100 + a))"
+  ip rule add pref 10 oif "w$b" from "$far" to "$near" lookup "$((100 + b))"
   routes "$wire"
   rdma link add "rxw$a" type rxe netdev "w$a"
   rdma link add "rxw$b" type rxe netdev "w$b"
@@ -49,6 +53,13 @@ routes() {
   ip route replace "$near" dev "w$b" src "$far" table "$((100 + b))"
   ip neigh replace "$far" lladdr "$(cat "/sys/class/net/w$b/address")" dev "w$a" nud permanent
   ip neigh replace "$near" lladdr "$(cat "/sys/class/net/w$a/address")" dev "w$b" nud permanent
+}
+
+renew() {
+  local device=$1 interface
+  interface=$(cat "/sys/class/infiniband/$device/ports/1/gid_attrs/ndevs/0")
+  rdma link del "$device"
+  rdma link add "$device" type rxe netdev "$interface"
 }
 
 show() {
@@ -68,6 +79,7 @@ up)
   ip link set "$2" up
   case $2 in w[0-9]*) routes "$((${2#w} / 2))" ;; esac
   ;;
+renew) renew "$2" ;;
 show) show ;;
 *)
   usage >&2

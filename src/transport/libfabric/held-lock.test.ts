@@ -4,8 +4,9 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { failure, mib, move, pause, soon } from "../rdma/two-processes.test.kit.ts"
+import { openFabricRig } from "./fabric-process.test.kit.ts"
 import { openPreparedLibfabric } from "./prepared-libfabric.ts"
-import { failure, move, openRig } from "./two-processes.test.kit.ts"
 import { noLibfabric } from "./two-rails.test.kit.ts"
 
 /** Where the lock lies is known of one version. */
@@ -17,14 +18,18 @@ function noLock(): string | false {
 }
 
 const skip = noLock()
-const pause = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
-const soon = (millis: number): number => performance.now() + millis
+const open = () => openFabricRig(32 * mib, { provider: "shm" })
+
+/** Has the peer hold the locks, or free them. */
+async function holdLocks({ peer }: Awaited<ReturnType<typeof open>>, held: boolean): Promise<void> {
+  assert.ok((await peer.tell("lock", { held })) > 0, `no lock was ${held ? "held" : "freed"}`)
+}
 
 test("a lock that is held for a while costs that while", { skip }, async () => {
-  await using rig = await openRig("shm")
-  await rig.peer.holdLocks(true)
+  await using rig = await open()
+  await holdLocks(rig, true)
   const started = performance.now()
-  const freed = pause(1000).then(() => rig.peer.holdLocks(false))
+  const freed = pause(1000).then(() => holdLocks(rig, false))
   await move(rig, "read")
   assert.ok(performance.now() - started >= 999, "the lock is what the rail waits for")
   await freed
@@ -33,11 +38,11 @@ test("a lock that is held for a while costs that while", { skip }, async () => {
 test("a peer that dies with the lock costs its transfers, soon, and the endpoint; it can be closed", {
   skip,
 }, async () => {
-  const rig = await openRig("shm")
-  await rig.peer.holdLocks(true)
+  const rig = await open()
+  await holdLocks(rig, true)
   const moving = failure(move(rig, "read"))
   const started = performance.now()
-  rig.peer.child.kill("SIGKILL")
+  rig.peer.signal("SIGKILL")
   const error = await moving
   assert.equal(error.code, "KV_TRANSPORT_UNAVAILABLE", error.message)
   assert.match(error.message, /rail \d of libfabric has not come back from .* for \d+ ms/)
@@ -54,14 +59,14 @@ test("a peer that dies with the lock costs its transfers, soon, and the endpoint
 test("a peer that is stopped with the lock costs the deadline and little more; awake again, it frees the rail's thread", {
   skip,
 }, async () => {
-  await using rig = await openRig("shm")
-  await rig.peer.holdLocks(true)
-  rig.peer.child.kill("SIGSTOP")
+  await using rig = await open()
+  await holdLocks(rig, true)
+  rig.peer.signal("SIGSTOP")
   const started = performance.now()
-  const error = await failure(move(rig, "read", soon(700)))
+  const error = await failure(move(rig, "read", { deadline: soon(700) }))
   assert.equal(error.code, "KV_TRANSPORT_UNAVAILABLE", error.message)
   assert.ok(error.mayStillWrite)
   assert.ok(performance.now() - started < 4000, `${performance.now() - started} ms`)
-  rig.peer.child.kill("SIGCONT")
-  await rig.peer.holdLocks(false)
+  rig.peer.signal("SIGCONT")
+  await holdLocks(rig, false)
 })

@@ -2,4 +2,4 @@ import { twoProcessTests } from "./two-processes.test.kit.ts"
 import { noLibfabric } from "./two-rails.test.kit.ts"
 
 const skip = noLibfabric()
-for (const provider of ["tcp", "shm"] as const) twoProcessTests(provider, skip)
+for (const provider of ["tcp", "shm"] as const) twoProcessTests({ provider }, skip)

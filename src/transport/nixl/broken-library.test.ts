@@ -10,7 +10,7 @@ import { hostMemory } from "../../os/host-memory.ts"
 import { PlanBuilder } from "../../plan/transfer-plan.ts"
 import { createNixl } from "./nixl.ts"
 import { needsNixl, nixlLibrary } from "./nixl-here.test.kit.ts"
-import { NixlProcess } from "./nixl-process.test.kit.ts"
+import { startNixlPeer } from "./nixl-process.test.kit.ts"
 
 const mib = 2 ** 20
 const both = { read: true, write: true }
@@ -104,8 +104,8 @@ test(
 
 test("a NIXL that does not come back ends the endpoint, and the process can still end", needs, async () => {
   const library = brokenLibrary("hangs", hangs)
-  const owner = await NixlProcess.start(nixlLibrary!)
-  const reader = await NixlProcess.start(library)
+  const owner = await startNixlPeer(nixlLibrary!)
+  const reader = await startNixlPeer(library)
   const remote = await owner.tell("register", { region: 3, byteLength: mib, access: both, value: 7 })
   await reader.tell("register", { region: 0, byteLength: mib, access: both, value: 1 })
   await owner.meet(reader, [remote], both)

@@ -2,9 +2,10 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { KvError } from "../../errors/kv-error.ts"
+import type { PeerProcess } from "../peer-process.test.kit.ts"
 import type { RegionDescriptor, Rights } from "../transport.ts"
 import { needsNixl, nixlLibrary } from "./nixl-here.test.kit.ts"
-import { NixlProcess } from "./nixl-process.test.kit.ts"
+import { startNixlPeer } from "./nixl-process.test.kit.ts"
 
 const mib = 2 ** 20
 const both: Rights = { read: true, write: true }
@@ -16,16 +17,16 @@ const ways = [
 
 interface Pair extends AsyncDisposable {
   /** Has the bytes; each of its region's is 7. */
-  readonly owner: NixlProcess
+  readonly owner: PeerProcess
   /** Connected to the owner; each byte of its region is 1. */
-  readonly reader: NixlProcess
+  readonly reader: PeerProcess
   readonly remote: RegionDescriptor
 }
 
 async function openPair(byteLength: number, env: NodeJS.ProcessEnv): Promise<Pair> {
   const [owner, reader] = await Promise.all([
-    NixlProcess.start(nixlLibrary!, env),
-    NixlProcess.start(nixlLibrary!, env),
+    startNixlPeer(nixlLibrary!, env),
+    startNixlPeer(nixlLibrary!, env),
   ])
   const remote = await owner.tell("register", { region: 3, byteLength, access: both, value: 7 })
   await reader.tell("register", { region: 0, byteLength, access: both, value: 1 })
@@ -78,7 +79,7 @@ for (const { name, env } of ways) {
     assert.ok(millis < 5000, `it took ${millis} ms`)
     await reader.tell("lost", {})
     // The reader is none the worse for it: another owner can be read.
-    await using next = await NixlProcess.start(nixlLibrary!, env)
+    await using next = await startNixlPeer(nixlLibrary!, env)
     const fresh = await next.tell("register", { region: 5, byteLength: mib, access: both, value: 3 })
     await next.meet(reader, [fresh], both)
     await reader.tell("move", { direction: "read", own: 0, remote: fresh, millis: 10_000, times: 1 })
@@ -156,7 +157,7 @@ for (const { name, env } of ways) {
     const start = performance.now()
     await owner.tell("deregister", { region: 3 })
     assert.ok(performance.now() - start < 2000)
-    await using next = await NixlProcess.start(nixlLibrary!, env)
+    await using next = await startNixlPeer(nixlLibrary!, env)
     await next.tell("register", { region: 0, byteLength: mib, access: both, value: 1 })
     const fresh = await owner.tell("register", { region: 4, byteLength: mib, access: both, value: 5 })
     await owner.meet(next, [fresh], both)

@@ -11,6 +11,7 @@ import { hostMemory } from "../../os/host-memory.ts"
 import { connectLocally, listenLocally, sendFiles } from "../../os/local-sockets.ts"
 import { seal } from "../../os/seals.ts"
 import { PlanBuilder } from "../../plan/transfer-plan.ts"
+import { newSession } from "../peer-process.test.kit.ts"
 import { sessionProof } from "../session-proof.ts"
 import type { Endpoint, RegionDescriptor } from "../transport.ts"
 import { encodeFrame, type Frame, type Handed, handed, mayRead } from "./frames.ts"
@@ -18,7 +19,6 @@ import { LocalSocket } from "./local-socket.ts"
 import { LentPage } from "./session-page.ts"
 import { createShm } from "./shm.ts"
 import { freshSocketName, ownMachine, toEndpointAddress } from "./shm-address.ts"
-import { newSession } from "./shm-process.test.kit.ts"
 
 const mib = 2 ** 20
 const readOnly = { read: true, write: false }

@@ -11,10 +11,11 @@ import { openCrew } from "../../movers/thread-crew.ts"
 import { mapForeign } from "../../os/foreign-memory.ts"
 import { hostMemory } from "../../os/host-memory.ts"
 import { PlanBuilder, type TransferPlan } from "../../plan/transfer-plan.ts"
+import { textOf, wordAt } from "../peer-orders.test.kit.ts"
+import { newSession } from "../peer-process.test.kit.ts"
 import type { Connection, Endpoint, RegionDescriptor } from "../transport.ts"
 import { createShm } from "./shm.ts"
-import { wordAt } from "./shm-child.test.kit.ts"
-import { newSession, ShmProcess } from "./shm-process.test.kit.ts"
+import { type ShmPeer, startShmPeer } from "./shm-process.test.kit.ts"
 
 const mib = 2 ** 20
 const readOnly = { read: true, write: false }
@@ -38,13 +39,13 @@ async function assertCode(action: Promise<unknown>, code: KvErrorCode): Promise<
 /** This process as a borrower, with one region of its own, and the other one as the lender of region 3. */
 class Rig implements AsyncDisposable {
   readonly session = newSession()
-  readonly lender: ShmProcess
+  readonly lender: ShmPeer
   readonly endpoint: Endpoint
   readonly target: HostMapping
   readonly remote: RegionDescriptor
   connection!: Connection
 
-  private constructor(lender: ShmProcess, endpoint: Endpoint, target: HostMapping, remote: RegionDescriptor) {
+  private constructor(lender: ShmPeer, endpoint: Endpoint, target: HostMapping, remote: RegionDescriptor) {
     this.lender = lender
     this.endpoint = endpoint
     this.target = target
@@ -56,7 +57,7 @@ class Rig implements AsyncDisposable {
     options: { access?: typeof both; rights?: typeof both; named?: boolean } = {},
   ): Promise<Rig> {
     const { access = readOnly, rights = readOnly, named = true } = options
-    const lender = await ShmProcess.start()
+    const lender = await startShmPeer()
     const remote = await lender.tell("register", { region: 3, byteLength, access, seed: 1 })
     const endpoint = await shm.open({ host: "127.0.0.1", rails: 1 })
     const target = hostMemory.map(byteLength, "target")
@@ -300,7 +301,7 @@ test("a process that was started again at the same address knows no session of t
   await rig.lender.kill()
   await rig.connection.lost
   await assertCode(rig.connect([]), "KV_PEER_UNREACHABLE")
-  await using next = await ShmProcess.start({ socket: String(rig.lender.address["socket"]) })
+  await using next = await startShmPeer({ socket: String(rig.lender.address["socket"]) })
   assert.deepEqual(next.address, rig.lender.address)
   await assertCode(rig.connect([rig.remote]), "KV_PEER_UNTRUSTED")
   // And the key of a region from the life before opens nothing in the next one.
@@ -310,7 +311,7 @@ test("a process that was started again at the same address knows no session of t
 })
 
 test("a thousand and twenty-four regions are handed over, mapped and read", async () => {
-  await using lender = await ShmProcess.start()
+  await using lender = await startShmPeer()
   const count = 1024
   const regions: RegionDescriptor[] = []
   for (let region = 0; region < count; region++) {
@@ -356,19 +357,18 @@ async function lendTo(
 }
 
 const connectOrder = (rig: Awaited<ReturnType<typeof lendTo>>) => ({
-  id: rig.session.id,
-  key: Buffer.from(rig.session.key).toString("hex"),
+  session: textOf(rig.session),
   address: rig.endpoint.address,
   regions: rig.lent,
   millis: 10_000,
 })
 
 test("a reader that is stopped holds nobody up: a region is taken back in bounded time, and its reading does not count", async () => {
-  await using borrower = await ShmProcess.start()
+  await using borrower = await startShmPeer()
   await borrower.tell("register", { region: 0, byteLength: mib, access: both, seed: 2 })
   const rig = await lendTo(readOnly)
   await borrower.tell("connect", connectOrder(rig))
-  const move = { direction: "read", own: 0, remote: rig.lent[0]!, offset: 0, length: mib } as const
+  const move = { direction: "read", own: 0, remote: rig.lent[0]!, millis: 10_000 } as const
   assert.equal(await borrower.tell("move", move), mib)
   assert.equal(await borrower.tell("byte", { region: 0, offset: 99 }), 0x42)
   borrower.signal("SIGSTOP")
@@ -380,7 +380,7 @@ test("a reader that is stopped holds nobody up: a region is taken back in bounde
 })
 
 test("a stopped process that may write is told of: its memory is not safe to use again", async () => {
-  await using borrower = await ShmProcess.start()
+  await using borrower = await startShmPeer()
   const rig = await lendTo(both)
   await borrower.tell("connect", connectOrder(rig))
   borrower.signal("SIGSTOP")
@@ -393,7 +393,7 @@ test("a stopped process that may write is told of: its memory is not safe to use
 })
 
 test("a borrower that is killed leaves nothing behind at its lender", async () => {
-  await using endpointCheck = await ShmProcess.start()
+  await using endpointCheck = await startShmPeer()
   await endpointCheck.tell("register", { region: 3, byteLength: mib, access: readOnly, seed: 1 })
   const session = newSession()
   await endpointCheck.admit(session, readOnly)
@@ -405,10 +405,9 @@ test("a borrower that is killed leaves nothing behind at its lender", async () =
   })
   const before = await endpointCheck.tell("files", {})
   {
-    await using borrower = await ShmProcess.start()
+    await using borrower = await startShmPeer()
     await borrower.tell("connect", {
-      id: session.id,
-      key: Buffer.from(session.key).toString("hex"),
+      session: textOf(session),
       address: endpointCheck.address,
       regions: [remote],
       millis: 10_000,
@@ -424,7 +423,7 @@ test("a borrower that is killed leaves nothing behind at its lender", async () =
 })
 
 test("a borrower without file descriptors is told so, and can go on when it asks for less", async () => {
-  await using borrower = await ShmProcess.start({ filesMax: 52 })
+  await using borrower = await startShmPeer({ filesMax: 52 })
   const rig = await lendTo(readOnly, 64)
   await assertCode(borrower.tell("connect", connectOrder(rig)), "KV_OS")
   await borrower.tell("connect", { ...connectOrder(rig), regions: rig.lent.slice(0, 1) })

@@ -1,30 +1,28 @@
 import assert from "node:assert/strict"
-import { execFileSync } from "node:child_process"
-import { randomBytes } from "node:crypto"
 import { test } from "node:test"
 import { hostMemory } from "../../os/host-memory.ts"
-import { readRdmaDevices } from "../../os/rdma-devices.ts"
 import { stripe } from "../../plan/stripe.ts"
 import { PlanBuilder } from "../../plan/transfer-plan.ts"
-import { createVerbs } from "./verbs.ts"
-import { peerRegion, wordAt } from "./verbs-process.test.kit.ts"
+import { fillWords, wordsOf } from "../peer-orders.test.kit.ts"
+import { newSession } from "../peer-process.test.kit.ts"
 import {
   assertRight,
   both,
-  bytes,
   failure,
   mib,
   move,
-  openRig,
   ownRegion,
-  run,
+  peerRegion,
   soon,
   words,
-} from "./verbs-rig.test.kit.ts"
+  wrongWordsThere,
+} from "../rdma/two-processes.test.kit.ts"
+import { createVerbs } from "./verbs.ts"
+import { bytes, openVerbsRig } from "./verbs-process.test.kit.ts"
 
 test("two processes, two rails: every byte is right, both ways, and each rail carries its part", async () => {
-  await using rig = await openRig(["rxe0", "rxe1"])
-  const read = await move(rig, "read", 2)
+  await using rig = await openVerbsRig(["rxe0", "rxe1"])
+  const read = await move(rig, "read")
   assertRight(rig)
   assert.deepEqual(
     read.rails.map(({ bytes: moved }) => moved),
@@ -32,16 +30,16 @@ test("two processes, two rails: every byte is right, both ways, and each rail ca
   )
   assert.equal(read.retries, 0)
   // Backwards through the peer's memory and home again: its own words, written by us, are still right.
-  const written = await move(rig, "write", 2)
+  const written = await move(rig, "write")
   assert.equal(written.bytes, bytes)
-  assert.equal(await rig.peer.wrongWords(0, bytes / 4), 0)
+  assert.equal(await wrongWordsThere(rig), 0)
   words(rig).fill(0)
-  await move(rig, "write", 2)
-  assert.equal(await rig.peer.wrongWords(0, bytes / 4), bytes / 4 - 1, "only word 0 is 0 by itself")
+  await move(rig, "write")
+  assert.equal(await wrongWordsThere(rig), bytes / 4)
 })
 
 test("the rails in words: GID and why, ordering and why, flags, and that this driver takes no dma-buf", async () => {
-  await using rig = await openRig(["rxe0", "rxe1"])
+  await using rig = await openVerbsRig(["rxe0", "rxe1"])
   const rails = rig.endpoint.describe!()
   assert.equal(rails.length, 2)
   for (const [at, { rail, facts }] of rails.entries()) {
@@ -70,15 +68,13 @@ test("a region that is longer than a registration has a key for each part, and p
   using source = hostMemory.map(bytes, "verbs-parts-a")
   using target = hostMemory.map(bytes, "verbs-parts-b")
   const from = source.view(0, bytes)
-  new Uint32Array(from.buffer, from.byteOffset, bytes / 4).forEach((_, i, all) => {
-    all[i] = wordAt(i)
-  })
+  fillWords(wordsOf(source), 1)
   const remote = await a.register(peerRegion, source, both)
   const parts = Math.ceil(bytes / (mib + 4096))
   assert.equal(remote.rkeys.length, a.rails * parts)
   assert.equal(new Set(remote.rkeys).size, remote.rkeys.length)
   await b.register(ownRegion, target, both)
-  const session = { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
+  const session = newSession()
   await a.admit(session, both)
   await using connection = await b.connect(session, a.address, { deadline: soon(), peerHost: "127.0.0.1" })
   const builder = new PlanBuilder(8)
@@ -128,25 +124,3 @@ test("a device that is not there, and a processor that is not there, are errors 
   assert.equal(pinned.code, "KV_USAGE")
   assert.match(pinned.message, /processor 900/)
 })
-
-const wire = readRdmaDevices().some(({ name }) => name === "rxw0")
-test(
-  "over a wire that loses 5 % of its packets every byte is right",
-  wire ? {} : { skip: "there is no wire rxw0-rxw1 here: lab-wire add 0 makes it" },
-  async () => {
-    await using rig = await openRig(["rxw0"], ["rxw1"])
-    run("tc qdisc replace dev w0 root netem loss 5%")
-    try {
-      for (const direction of ["read", "write"] as const) {
-        const moved = await move(rig, direction, 1, soon(60_000))
-        assert.equal(moved.bytes, bytes)
-        if (direction === "read") assertRight(rig)
-      }
-      assert.equal(await rig.peer.wrongWords(0, bytes / 4), 0)
-    } finally {
-      run("tc qdisc del dev w0 root")
-    }
-    const sent = execFileSync("cat", ["/sys/class/infiniband/rxw0/ports/1/hw_counters/completer_retry_err"])
-    assert.ok(Number(sent) > 0, "packets were lost and sent again")
-  },
-)
