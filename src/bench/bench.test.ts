@@ -127,3 +127,11 @@ test("a fabric, a peer or a job that is not known is refused with the list of th
   assert.throws(() => choose(undefined, ["smoke"]), /smoke/)
   assert.throws(() => choose(["nixl"], undefined), /no fabric of kvferry's/)
 })
+
+test("a fabric that needs a library is measured when it is named, and only then", () => {
+  const fabricsOf = (only: string[] | undefined): string[] => [
+    ...new Set(choose(only, undefined).lanes.map(({ fabric }) => fabric)),
+  ]
+  assert.deepEqual(fabricsOf(undefined), ["shm", "cma", "tcp"])
+  assert.deepEqual(fabricsOf(["libfabric", "nixl"]), ["libfabric"])
+})

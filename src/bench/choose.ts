@@ -21,7 +21,8 @@ export function choose(only: readonly string[] | undefined, jobs: readonly strin
   check("--only", only ?? [], known)
   check("--jobs", jobs ?? [], jobNames)
   const wanted = (name: string): boolean => only === undefined || only.includes(name)
-  const lanes = names.filter(wanted).flatMap((fabric) => widths.map((width) => ({ fabric, width })))
+  const measured = names.filter((name) => (only === undefined ? !fabrics[name].onRequest : wanted(name)))
+  const lanes = measured.flatMap((fabric) => widths.map((width) => ({ fabric, width })))
   if (lanes.length === 0) {
     throw new KvError("KV_USAGE", {
       what: "--only names no fabric of kvferry's, so there is nothing to measure the others beside",

@@ -101,14 +101,15 @@ export class SidePair implements AsyncDisposable {
     const open = { pool, pages, jobs, library }
     await Promise.all([this.source.ask("open", open), this.target.ask("open", open)])
     for (const lane of lanes) await this.reach(lane, 1)
-    const streams = [...new Set(lanes.filter(({ fabric }) => fabric === "tcp").map(({ width }) => width))]
+    const streams = [...new Set(lanes.filter(overTcp).map(({ width }) => width))]
     await this.target.ask("reachCeilings", await this.source.ask("offerCeilings", { streams }))
   }
 
   #ceilingOf(lane: Lane): string | undefined {
     const { width, fabric } = lane
-    if (this.library === undefined) return fabric === "tcp" ? `plain stream × ${width}` : undefined
-    return { shm: `memcpy × ${width}`, cma: `process_vm_readv × ${width}`, tcp: `stream × ${width}` }[fabric]
+    if (this.library === undefined) return overTcp(lane) ? `plain stream × ${width}` : undefined
+    if (overTcp(lane)) return `stream × ${width}`
+    return fabric === "shm" ? `memcpy × ${width}` : `process_vm_readv × ${width}`
   }
 
   async #run(job: number, mover: Mover, times: Repeats, damage: boolean): Promise<RunTimes> {
@@ -204,3 +205,6 @@ export function attachments(pair: SidePair): Contender[] {
 /** What a ticket is called in tables. */
 export const ticketName = (lane: Lane, level: IntegrityLevel): string =>
   `${laneText(lane)}, ticket at ${level}`
+
+/** Its bytes go through sockets, whoever holds them. */
+const overTcp = ({ fabric }: Lane): boolean => fabric === "tcp" || fabric === "libfabric"

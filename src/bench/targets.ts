@@ -20,6 +20,8 @@ const tcpPeersDefault = ["NIXL LIBFABRIC tcp", "NIXL UCX tcp"]
 const nixl = ["NIXL"]
 const nixlBest = ["NIXL, polled", "NIXL"]
 const shm = ["shm × 1", "shm × 2"]
+const libfabric = ["libfabric × 1", "libfabric × 2"]
+const nixlLibfabric = ["NIXL LIBFABRIC tcp, polled", "NIXL LIBFABRIC tcp"]
 
 /** The speed that is promised, always as a ratio to something in the same run. */
 const targets: readonly Target[] = [
@@ -61,6 +63,15 @@ const targets: readonly Target[] = [
   faster("KV over tcp, 2 streams", "kv", ["tcp × 2"], tcpPeersBest, 1.5, "NIXL's best over tcp"),
   faster("KV over tcp, 2 streams", "kv", ["tcp × 2"], tcpPeersDefault, 3.5, "NIXL over tcp as it comes"),
   faster("KV over tcp, 2 streams", "kv", ["tcp × 2"], ["Mooncake tcp"], 2.5),
+  faster("KV over libfabric's tcp", "kv", libfabric, nixlLibfabric, 1, "NIXL's LIBFABRIC at its best"),
+  slower(
+    "SMALL over libfabric's tcp, p50",
+    "small",
+    libfabric,
+    nixlLibfabric,
+    1,
+    "NIXL's LIBFABRIC at its best",
+  ),
   slower("SMALL over shm, p50", "small", shm, nixl, 1, "NIXL as it comes"),
   slower(
     "4 KiB read over shm, awake, p50",

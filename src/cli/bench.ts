@@ -16,7 +16,11 @@ export function benchCommand(): Command {
   return new Command("bench")
     .description("Measures kvferry beside its ceilings and beside other engines, in one run, as ratios.")
     .option("--quick", "under a minute, with smaller jobs", false)
-    .option("--only <list>", "these fabrics and peers: shm, cma, tcp, nixl, mooncake", nameList)
+    .option(
+      "--only <list>",
+      "these fabrics and peers: shm, cma, tcp, libfabric (its tcp provider; only when named), nixl, mooncake",
+      nameList,
+    )
     .option("--jobs <list>", "these: kv, small, tiny, read, integrity, plan, idle, curves, engine", nameList)
     .option("--peers <python>", "a Python that has the peers (default: $KVFERRY_PEERS_PYTHON)")
     .option("--no-compiler", "measure against the FFI's ceilings, also where there is a C compiler")

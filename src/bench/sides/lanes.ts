@@ -1,6 +1,8 @@
+import { defaultRdmaSettings } from "../../config/rdma-settings.ts"
 import type { Crew } from "../../movers/crew.ts"
 import { openCrew } from "../../movers/thread-crew.ts"
 import { createCma } from "../../transport/cma/cma.ts"
+import { createLibfabric } from "../../transport/libfabric/libfabric.ts"
 import { createShm } from "../../transport/shm/shm.ts"
 import { tcp } from "../../transport/tcp/tcp.ts"
 import type { Endpoint, Rights, Transport } from "../../transport/transport.ts"
@@ -12,12 +14,14 @@ export interface Lane {
   readonly width: number
 }
 
-export type FabricName = "shm" | "cma" | "tcp"
+export type FabricName = "shm" | "cma" | "tcp" | "libfabric"
 
 /** What the benchmark knows of a fabric. */
 interface Fabric {
   /** How one rail is called. */
-  readonly rail: "thread" | "stream"
+  readonly rail: "thread" | "stream" | "endpoint"
+  /** Measured only when `--only` names it: it needs a library that a machine may not have. */
+  readonly onRequest?: true
   /** The pages that its pools are made of, each in a phase of its own. */
   readonly pages: readonly PageKind[]
   /** Whether a reader can use the source's blocks in place. */
@@ -57,6 +61,19 @@ export const fabrics: Readonly<Record<FabricName, Fabric>> = {
     attaches: false,
     spins: false,
     open: (width) => tcp.open({ host, rails: width }),
+  },
+  // Over tcp, which every machine has: the provider that NIXL's LIBFABRIC is measured with.
+  libfabric: {
+    rail: "endpoint",
+    onRequest: true,
+    pages: ["memory files"],
+    attaches: false,
+    spins: false,
+    open: (width) =>
+      createLibfabric({ rdma: { ...defaultRdmaSettings, fabricProviders: ["tcp"] } }).open({
+        host,
+        rails: width,
+      }),
   },
 }
 
