@@ -52,7 +52,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "cpus",
-    paths: ["verbs"],
+    paths: ["verbs", "libfabric"],
     option: "cpus",
     argument: "list",
     variable: "KVFERRY_CPUS",
@@ -63,7 +63,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "numa",
-    paths: ["verbs"],
+    paths: ["verbs", "libfabric"],
     option: "numa",
     argument: "node",
     variable: "KVFERRY_NUMA",
@@ -175,7 +175,7 @@ export const settingRows: readonly Row[] = [
   },
   {
     key: "railWeights",
-    paths: ["verbs"],
+    paths: ["verbs", "libfabric"],
     option: "rail-weights",
     argument: "list",
     variable: "KVFERRY_RAIL_WEIGHTS",

@@ -36,6 +36,21 @@ test("efa where there is none is refused: which library, what it answered, and w
   assert.match(error.next ?? "", /--fabric-provider/)
 })
 
+test("relaxed ordering that is insisted on is refused; where it is only welcome, libfabric goes without", {
+  skip,
+}, async () => {
+  for (const relaxedOrdering of ["on", "auto", "off"] as const) {
+    const rdma = { ...defaultRdmaSettings, fabricProviders: ["tcp" as const], relaxedOrdering }
+    const opened = createLibfabric({ rdma }).open({ host: "127.0.0.1", rails: 1 })
+    if (relaxedOrdering !== "on") await (await opened)[Symbol.asyncDispose]()
+    else
+      await assert.rejects(opened, {
+        code: "KV_TRANSPORT_UNAVAILABLE",
+        message: /relaxed ordering was asked for \(on, default\) and cannot be had over libfabric/,
+      })
+  }
+})
+
 test("nothing is taken in place of what was asked for, and every refusal is told", {
   skip: skip || nics,
 }, async () => {

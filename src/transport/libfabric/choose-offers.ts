@@ -1,8 +1,9 @@
-import type { FabricProvider, RdmaSettings } from "../../config/rdma-settings.ts"
+import type { FabricProvider } from "../../config/rdma-settings.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import type { Libfabric } from "../../os/libfabric/library.ts"
 import { askOffers, type FabricOffer, type Offers } from "../../os/libfabric/offers.ts"
 import { machineFiles, rdmaClass, readRdmaDevices } from "../../os/rdma-devices.ts"
+import { chooseNics, type NicWishes } from "./choose-nics.ts"
 import { type ProviderTraits, providers } from "./providers.ts"
 
 /** The provider that is used, and what each rail is opened from. */
@@ -15,9 +16,9 @@ export interface ChosenOffers {
 }
 
 /** What the choice depends on. */
-export interface ChoiceOptions extends Pick<RdmaSettings, "fabricProviders" | "devices" | "excludedDevices"> {
+export interface ChoiceOptions extends NicWishes {
+  readonly fabricProviders: readonly FabricProvider[]
   readonly host: string
-  readonly rails: number
 }
 
 /**
@@ -58,40 +59,19 @@ function railsOf(
   name: FabricProvider,
   traits: ProviderTraits,
   fitting: readonly FabricOffer[],
-  { rails, devices, excludedDevices }: ChoiceOptions,
+  options: ChoiceOptions,
   answer: Offers,
 ): FabricOffer[] {
-  if (!traits.railIsNic) return Array<FabricOffer>(rails).fill(fitting[0]!)
+  if (!traits.railIsNic) return Array<FabricOffer>(options.rails).fill(fitting[0]!)
   const byDomain = new Map<string, FabricOffer>()
   for (const offer of fitting) if (!byDomain.has(offer.domain)) byDomain.set(offer.domain, offer)
-  const named = devices?.map((device) => {
-    const found = [...byDomain.keys()].find((domain) => isDevice(domain, device))
-    if (found !== undefined) return byDomain.get(found)!
+  try {
+    const domains = chooseNics(name, [...byDomain.keys()], options, readRdmaDevices())
+    return domains.map((domain) => byDomain.get(domain)!)
+  } catch (thrown) {
     answer.free()
-    throw new KvError("KV_USAGE", {
-      what: `${name} offers no device ${JSON.stringify(device.slice(0, 40))}`,
-      why: `it offers ${[...byDomain.keys()].join(", ")}`,
-      next: "name devices of that list in --devices",
-    })
-  })
-  if (named !== undefined) return named
-  const usable = [...byDomain.values()].filter(
-    ({ domain }) => !excludedDevices.some((device) => isDevice(domain, device)),
-  )
-  if (usable.length === 0) {
-    answer.free()
-    throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
-      what: `${name} offers ${[...byDomain.keys()].join(", ")}, and each of them is excluded`,
-      next: "exclude fewer devices",
-    })
+    throw thrown
   }
-  // More rails than NICs: they share.
-  return Array.from({ length: rails }, (_, rail) => usable[rail % usable.length]!)
-}
-
-/** EFA calls a domain `rdmap16s27-rdm`, verbs by the device alone. */
-function isDevice(domain: string, device: string): boolean {
-  return domain === device || domain.replace(/-(rdm|dgrm|direct)$/, "") === device
 }
 
 function refusal(name: FabricProvider, { refusal, offers }: Offers): string {

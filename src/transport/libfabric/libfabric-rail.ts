@@ -27,6 +27,8 @@ export interface RailOptions {
   readonly traits: ProviderTraits
   /** Requests that a lane may have under way. */
   readonly queueDepth: number
+  /** How fast it is beside the other rails. */
+  readonly rate: number
 }
 
 /**
@@ -69,7 +71,12 @@ export class LibfabricRail implements LocalRail {
       throw thrown
     }
     this.messageBytesMax = offer.messageBytesMax
-    this.card = { device: offer.domain, link: linkOf(options), network: networkOf(options), rate: 1 }
+    this.card = {
+      device: offer.domain,
+      link: linkOf(options),
+      network: networkOf(options),
+      rate: options.rate,
+    }
     this.port = {
       file: library.path,
       provider: offer.provider,

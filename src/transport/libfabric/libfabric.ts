@@ -1,8 +1,16 @@
-import { defaultRdmaSettings, type RdmaSettings, registrationsAtOnce } from "../../config/rdma-settings.ts"
+import {
+  defaultRdmaSettings,
+  originOf,
+  type RdmaSettings,
+  registrationsAtOnce,
+} from "../../config/rdma-settings.ts"
+import { KvError } from "../../errors/kv-error.ts"
+import { readRdmaDevices } from "../../os/rdma-devices.ts"
 import type { LocalRail, RdmaDriver } from "../rdma/driver.ts"
 import { pairLanes } from "../rdma/lane-pairs.ts"
 import { rdmaTransport } from "../rdma/rdma-transport.ts"
 import type { EndpointOptions, Transport } from "../transport.ts"
+import { nicRates } from "./choose-nics.ts"
 import { chooseOffers } from "./choose-offers.ts"
 import { LibfabricRail } from "./libfabric-rail.ts"
 import { openPreparedLibfabric } from "./prepared-libfabric.ts"
@@ -48,12 +56,17 @@ async function openRails(
   rdma: RdmaSettings,
   { host, rails: wanted }: EndpointOptions,
 ): Promise<readonly LocalRail[]> {
+  assertNoWish(rdma)
   const library = openPreparedLibfabric(rdma)
   const chosen = chooseOffers(library, { ...rdma, host, rails: wanted })
   const rails: LibfabricRail[] = []
   try {
-    for (const offer of chosen.offers) {
-      rails.push(new LibfabricRail({ library, offer, traits: chosen.traits, queueDepth: rdma.queueDepth }))
+    const { offers, traits } = chosen
+    const domains = offers.map(({ domain }) => domain)
+    const rates = traits.railIsNic ? nicRates(domains, rdma, readRdmaDevices()) : []
+    for (const [at, offer] of offers.entries()) {
+      const { queueDepth } = rdma
+      rails.push(new LibfabricRail({ library, offer, traits, queueDepth, rate: rates[at] ?? 1 }))
     }
     if (!library.tested) await selfCheck(library, rails[0]!)
     return rails
@@ -63,4 +76,14 @@ async function openRails(
   } finally {
     chosen.free()
   }
+}
+
+/** @throws KvError KV_TRANSPORT_UNAVAILABLE for a setting that insists on what libfabric cannot be asked for. */
+function assertNoWish(rdma: RdmaSettings): void {
+  if (rdma.relaxedOrdering !== "on") return
+  throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
+    what: `relaxed ordering was asked for (on, ${originOf(rdma, "relaxedOrdering")}) and cannot be had over libfabric`,
+    why: "its registration has no flag for it, and no provider of it sets one",
+    next: "take the path verbs, or say --relaxed-ordering auto",
+  })
 }

@@ -73,7 +73,7 @@ export class TwoRails {
     })
     this.#free = free
     const open = (): LibfabricRail =>
-      new LibfabricRail({ library, offer: offers[0]!, traits, queueDepth: 64 })
+      new LibfabricRail({ library, offer: offers[0]!, traits, queueDepth: 64, rate: 1 })
     this.rails = [open(), open()]
     this.ports = [new LibfabricPort(this.rails[0].port), new LibfabricPort(this.rails[1].port)]
     this.source = hostMemory.map(regionBytes, "fabric-a")
