@@ -43,6 +43,13 @@ test("warnings and wrong values end the page; nothing hostile reaches the termin
   assert.match(textOf({}), /no variable is set that nothing reads/)
 })
 
+test("a wrong value in another program's variable is wrong where a path uses RDMA, as for a worker", () => {
+  const env = { MC_GID_INDEX: "abc" }
+  assert.match(textOf(env), /^wrong: MC_GID_INDEX is "abc"/m)
+  assert.doesNotMatch(textOf(env, true, ["tcp"]), /wrong:/)
+  assert.match(textOf({ KVFERRY_GID_INDEX: "abc" }, true, ["tcp"]), /^wrong: KVFERRY_GID_INDEX/m)
+})
+
 test("what libfabric would end the process for is among the wrong values, where libfabric is a path", () => {
   assert.match(textOf({ FI_EFA_MTU_SIZE: "8192" }), /wrong: FI_EFA_MTU_SIZE is set: libfabric ends a process/)
   assert.doesNotMatch(textOf({ FI_EFA_MTU_SIZE: "8192" }, true, ["verbs"]), /wrong:/)

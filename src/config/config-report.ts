@@ -1,5 +1,5 @@
 import type { KvErrorRecord } from "../errors/kv-error.ts"
-import { type EnvironmentWarning, environmentWarnings } from "./environment-warnings.ts"
+import { type EnvironmentWarning, environmentWarnings, problemsFor } from "./environment-warnings.ts"
 import { everyVariable } from "./every-variable.ts"
 import { fabricEnvironment } from "./fabric-environment.ts"
 import { fatalVariables, ownFabricVariables } from "./prepare-fabric-environment.ts"
@@ -19,7 +19,7 @@ export interface ConfigReport {
   /** Variables of other programs that are set here, and what each does. Their values are not repeated. */
   readonly variables: readonly ShownVariable[]
   readonly warnings: readonly EnvironmentWarning[]
-  /** Texts that could not be read. A process that uses RDMA does not start with any of them. */
+  /** Texts that could not be read: a process with these paths does not start with any of them. */
   readonly problems: readonly KvErrorRecord[]
 }
 
@@ -92,7 +92,9 @@ export function configReport(
       textOf(env, name) === undefined ? [] : [{ name, of, use, meaning }],
     ),
     warnings: environmentWarnings(env, paths, resolved),
-    problems: [...resolved.problems.map(({ error }) => error), ...fatal].map((error) => error.toJSON()),
+    problems: [...problemsFor(resolved, paths).map(({ error }) => error), ...fatal].map((error) =>
+      error.toJSON(),
+    ),
   }
 }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict"
+import { readdirSync, readFileSync } from "node:fs"
 import { test } from "node:test"
 import { environmentWarnings, usesRdma } from "./environment-warnings.ts"
 import { everyVariable } from "./every-variable.ts"
@@ -86,8 +87,20 @@ test("a near miss is told with the name that may be meant", () => {
   assert.match(textFor("MC_SLICE_SIZ")!, /MC_SLICE_SIZE may be meant/)
   assert.match(textFor("FI_EFA_USE_DEVICE_RDNA")!, /FI_EFA_USE_DEVICE_RDMA may be meant/)
   assert.match(textFor("FI_MR_CACHE_MAX_CNT")!, /FI_MR_CACHE_MAX_COUNT may be meant/)
+  assert.equal(textFor("KVFERRY_DEVICE"), "kvferry has no such variable; KVFERRY_DEVICES may be meant")
+  assert.match(textFor("KVFERRY_RELAXED")!, /KVFERRY_RELAXED_ORDERING may be meant/)
   assert.equal(nearestName("MC_SID", ["MC_SLICE_SIZE", "MC_MTU"]), undefined)
   assert.equal(nearestName("x".repeat(5000), ["x"]), undefined)
+})
+
+test("no variable that this program reads is taken for a misspelt one", () => {
+  const folder = new URL("../../src/", import.meta.url)
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
+  const sources = files.filter((file) => file.endsWith(".ts") && !/[.]test[.]/.test(file))
+  const texts = sources.map((file) => readFileSync(new URL(file, folder), "utf8"))
+  const names = new Set(texts.flatMap((text) => text.match(/\bKVFERRY_[A-Z0-9_]+/g) ?? []))
+  assert.ok(names.size > 20, `${names.size} names were found`)
+  for (const name of names) assert.doesNotMatch(textFor(name) ?? "", /no such variable/, name)
 })
 
 test("of two variables for one setting, the one that gave way is told", () => {

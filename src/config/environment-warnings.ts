@@ -1,8 +1,9 @@
 import { everyVariable } from "./every-variable.ts"
 import { fabricNames, otherProviders } from "./fabric-names.ts"
 import { nearestName } from "./nearest-name.ts"
+import { ownVariables } from "./own-variables.ts"
 import type { SettingKey } from "./rdma-settings.ts"
-import type { ResolvedRdma } from "./resolve-rdma.ts"
+import type { Problem, ResolvedRdma } from "./resolve-rdma.ts"
 import { settingRows } from "./setting-rows.ts"
 import { type Environment, type Library, textOf, type Variable } from "./variable.ts"
 
@@ -21,6 +22,10 @@ const librariesOfPath: ReadonlyMap<string, readonly Library[]> = new Map([
 
 /** Whether any of these paths moves bytes by RDMA, or through a library that may. */
 export const usesRdma = (paths: readonly string[]): boolean => paths.some((path) => librariesOfPath.has(path))
+
+/** The texts that a process with these paths does not start with: in another program's variable, it may ignore them. */
+export const problemsFor = ({ problems }: ResolvedRdma, paths: readonly string[]): Problem[] =>
+  problems.filter(({ foreign }) => !foreign || usesRdma(paths))
 
 /** Warnings that are told; more are counted. An environment is the world's, and may hold anything. */
 const warningsMax = 40
@@ -63,6 +68,8 @@ function unheard(name: string, opened: ReadonlySet<Library>, paths: readonly str
   if (name.startsWith("FI_")) return unheardFabric(name, opened)
   if (name.startsWith("NIXL_")) return throughLibrary("NIXL", opened)
   if (name.startsWith("UCX_")) return throughLibrary("UCX", opened)
+  if (name.startsWith("KVFERRY_"))
+    return ownVariables.includes(name) ? undefined : misspelt(name, ownVariables, "kvferry")
   if (name.startsWith("MC_")) return misspelt(name, [...known.keys()], "Mooncake")
   return undefined
 }

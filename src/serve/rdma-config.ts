@@ -1,4 +1,4 @@
-import { environmentWarnings, usesRdma } from "../config/environment-warnings.ts"
+import { environmentWarnings, problemsFor, usesRdma } from "../config/environment-warnings.ts"
 import type { RdmaSettings } from "../config/rdma-settings.ts"
 import { type OptionTexts, resolveRdma } from "../config/resolve-rdma.ts"
 
@@ -21,10 +21,9 @@ export function rdmaConfig(
   env: NodeJS.ProcessEnv = process.env,
 ): RdmaConfig {
   const resolved = resolveRdma(env, options)
-  const used = usesRdma(paths)
-  const problem = resolved.problems.find(({ foreign }) => used || !foreign)
+  const [problem] = problemsFor(resolved, paths)
   if (problem !== undefined) throw problem.error
-  const warnings = used ? environmentWarnings(env, paths, resolved) : []
+  const warnings = usesRdma(paths) ? environmentWarnings(env, paths, resolved) : []
   return {
     settings: resolved.settings,
     warnings: warnings.map(({ name, text }) => `${name} is set: ${text}`),
