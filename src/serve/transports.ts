@@ -47,7 +47,7 @@ const catalogue: readonly CatalogueEntry[] = [
   { name: "verbs", make: ({ rdma = defaultRdmaSettings }) => createVerbs(verbsOptions(rdma)) },
   {
     name: "libfabric",
-    make: ({ rdma = defaultRdmaSettings }) => createLibfabric({ rdma }),
+    make: ({ rdma = defaultRdmaSettings }) => createLibfabric({ rdma, everyNic: true }),
     // NICs of other kinds are reached by verbs without a library between.
     onlyNamed: !hasEfa(),
   },

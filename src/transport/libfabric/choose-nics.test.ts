@@ -45,6 +45,14 @@ test("NICs that were named are the rails, in that order; else the rails go round
   )
 })
 
+test("a rail for each NIC, however many rails were asked for, unless NICs were named", () => {
+  const every = { everyNic: true, rails: 1 }
+  assert.deepEqual(choose(every), domains)
+  assert.deepEqual(choose({ ...every, excludedDevices: ["rdmap2"] }), ["rdmap1-rdm", "rdmap3-rdm"])
+  assert.deepEqual(choose({ ...every, numa: 1 }), ["rdmap2-rdm", "rdmap3-rdm"])
+  assert.deepEqual(choose({ ...every, devices: ["rdmap3"] }), ["rdmap3-rdm"])
+})
+
 test("a NUMA node leaves out the NICs that stand elsewhere; one that says nothing stays", () => {
   assert.deepEqual(choose({ numa: 1 }), ["rdmap2-rdm", "rdmap3-rdm"])
   assert.deepEqual(choose({ numa: 0 }), ["rdmap1-rdm", "rdmap1-rdm"])

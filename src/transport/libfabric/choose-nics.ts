@@ -6,21 +6,23 @@ import type { RdmaDevice } from "../../os/rdma-devices.ts"
 export interface NicWishes
   extends Pick<RdmaSettings, "devices" | "excludedDevices" | "numa" | "railWeights"> {
   readonly rails: number
+  /** A rail for each NIC that is left, however many rails were asked for. */
+  readonly everyNic?: boolean
 }
 
 /** What the kernel says of a NIC. */
 type KnownDevice = Pick<RdmaDevice, "name" | "numaNode" | "ports">
 
 /**
- * The domain of each rail, out of those that a provider offers: one for each NIC that was named, in that order; else as many as rails
- * were asked for, round and round the NICs that are left.
+ * The domain of each rail, out of those that a provider offers: one for each NIC that was named, in that order; else one for
+ * each NIC that is left, or as many as rails were asked for, round and round those.
  *
  * @throws KvError KV_USAGE for a NIC that is not offered, or stands elsewhere; KV_TRANSPORT_UNAVAILABLE when none is left.
  */
 export function chooseNics(
   provider: string,
   domains: readonly string[],
-  { rails, devices, excludedDevices, numa }: NicWishes,
+  { rails, everyNic = false, devices, excludedDevices, numa }: NicWishes,
   known: readonly KnownDevice[],
 ): string[] {
   const elsewhere = (domain: string): number | undefined => {
@@ -52,6 +54,7 @@ export function chooseNics(
       next: allowed.length === 0 ? "exclude fewer devices" : "ask for another node, or for none",
     })
   }
+  if (everyNic) return usable
   // More rails than NICs: they share.
   return Array.from({ length: rails }, (_, rail) => usable[rail % usable.length]!)
 }

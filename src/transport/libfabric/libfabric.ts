@@ -20,6 +20,8 @@ import { selfCheck } from "./self-check.ts"
 export interface LibfabricOptions {
   /** What the operator decided of RDMA; `defaultRdmaSettings` when absent. */
   readonly rdma?: RdmaSettings
+  /** A rail for each NIC, where NICs are rails and none was named; else as many as the endpoint is told. */
+  readonly everyNic?: boolean
 }
 
 /**
@@ -27,22 +29,23 @@ export interface LibfabricOptions {
  *
  * Which providers may be used, and in which order, is `rdma.fabricProviders`; one that is not named is never taken.
  */
-export function createLibfabric({ rdma = defaultRdmaSettings }: LibfabricOptions = {}): Transport {
-  return rdmaTransport(libfabricDriver(rdma), {
+export function createLibfabric(options: LibfabricOptions = {}): Transport {
+  const { rdma = defaultRdmaSettings, everyNic = false } = options
+  return rdmaTransport(libfabricDriver(rdma, everyNic), {
     sliceBytes: rdma.sliceBytes,
     maxConcurrentRegistrations: registrationsAtOnce(rdma),
     ...(rdma.cpus === undefined ? {} : { cpus: rdma.cpus }),
   })
 }
 
-function libfabricDriver(rdma: RdmaSettings): RdmaDriver {
+function libfabricDriver(rdma: RdmaSettings, everyNic: boolean): RdmaDriver {
   return {
     name: "libfabric",
     threadFile: new URL("./rail-thread.js", import.meta.url),
     writesAreVisible: true,
     ordered: false,
     tellsRefusals: false,
-    open: (options) => openRails(rdma, options),
+    open: (options) => openRails(rdma, everyNic, options),
     pair: (local, remote) =>
       pairLanes(local, remote).map(({ localRail, remoteRail, weight }) => ({
         local: localRail,
@@ -54,11 +57,12 @@ function libfabricDriver(rdma: RdmaSettings): RdmaDriver {
 
 async function openRails(
   rdma: RdmaSettings,
+  everyNic: boolean,
   { host, rails: wanted }: EndpointOptions,
 ): Promise<readonly LocalRail[]> {
   assertNoWish(rdma)
   const library = openPreparedLibfabric(rdma)
-  const chosen = chooseOffers(library, { ...rdma, host, rails: wanted })
+  const chosen = chooseOffers(library, { ...rdma, host, rails: wanted, everyNic })
   const rails: LibfabricRail[] = []
   try {
     const { offers, traits } = chosen
