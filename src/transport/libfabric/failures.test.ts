@@ -10,6 +10,8 @@ test("a NIC's own status decides, where the provider hands one through", () => {
   assert.equal(meaning("verbs;ofi_rxm", 5, 4), "local")
   assert.equal(meaning("verbs;ofi_rxm", 125, 5), "flushed")
   assert.equal(meaning("verbs;ofi_rxm", 5, 12), "lane")
+  const down = failureOf("verbs;ofi_rxm", { error: 5, providerError: 2, words: "Input/output error (5)" })
+  assert.deepEqual([down.kind, /local port/.test(down.likelyCause)], ["lane", true])
   assert.equal(meaning("efa", 22, 7), "refused")
   assert.equal(meaning("efa", 113, 15), "lane")
   assert.equal(meaning("efa", 22, 5), "local")

@@ -11,6 +11,7 @@ const gone = "the peer's process ended or is stopped, or the network between is 
  * @see ibv_poll_cq(3); prov/verbs/src/verbs_cq.c of libfabric
  */
 const verbsStatuses: Readonly<Record<number, Meaning>> = {
+  2: { kind: "lane", likelyCause: "the local port went down, or the queue pair was not ready to send" },
   4: { kind: "local", likelyCause: "this side's region was closed under the transfer" },
   5: { kind: "flushed", likelyCause: "it stood behind a request that failed" },
   9: { kind: "refused", likelyCause: refused },

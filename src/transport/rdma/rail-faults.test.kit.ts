@@ -117,16 +117,56 @@ export function railDeathTest(
       ends.some(({ retries }) => retries > 0),
       JSON.stringify(ends),
     )
-    if (!comesBack) return
-    const until = soon(10_000)
-    let mended: Moved
-    do {
-      await pause(100)
-      mended = await move(rig, "read")
-    } while (mended.rails[1]!.bytes === 0 && performance.now() < until)
-    assert.ok(mended.rails[1]!.bytes > 0, "the lane was mended")
-    assertRight(rig)
+    if (comesBack) await untilMended(rig)
   })
+}
+
+/**
+ * Registers the test of a rail whose wire swallows every packet while both of its ports stay up.
+ *
+ * @param reported false where the fabric asks its NIC to try for ever: then the deadline is what ends the move.
+ */
+export function blackHoleTest(
+  title: string,
+  open: (rails: TwoRails) => Promise<Rig>,
+  { reported, skip }: { readonly reported: boolean; readonly skip: string | false },
+): void {
+  const ends = ["w2", "w3"]
+  const cost = reported ? "leaves its pieces to the other" : "costs the deadline"
+  test(`${title}: a rail whose wire swallows everything ${cost}, and comes back`, { skip }, async () => {
+    await using rig = await open(wiredRails)
+    await move(rig, "read")
+    words(rig).fill(0)
+    for (const end of ends) labWire("netem", end, "loss", "100%")
+    try {
+      const started = performance.now()
+      const moving = move(rig, "read", { deadline: soon(reported ? 20_000 : 1500) })
+      if (reported) {
+        const moved = await moving
+        assertRight(rig)
+        assert.ok(moved.retries > 0 && moved.rails[1]!.bytes === 0, JSON.stringify(moved))
+      } else {
+        assert.equal((await failure(moving)).code, "KV_DEADLINE")
+        await assertLeftAlone(rig)
+      }
+      assert.ok(performance.now() - started < 5000, `${performance.now() - started} ms`)
+    } finally {
+      for (const end of ends) labWire("clear", end)
+    }
+    await untilMended(rig)
+  })
+}
+
+/** Moves until both rails carry something again. */
+async function untilMended(rig: Rig): Promise<void> {
+  const until = soon(10_000)
+  let mended: Moved
+  do {
+    await pause(100)
+    mended = await move(rig, "read")
+  } while (mended.rails[1]!.bytes === 0 && performance.now() < until)
+  assert.ok(mended.rails[1]!.bytes > 0, "the lane was mended")
+  assertRight(rig)
 }
 
 /** Registers the test of a peer none of whose rails is left. @param lastWords what the error must say. */

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { KvError } from "../../errors/kv-error.ts"
-import { lossTest, noRailTest, noWires, ownRails, railDeathTest } from "../rdma/rail-faults.test.kit.ts"
+import {
+  blackHoleTest,
+  lossTest,
+  noRailTest,
+  noWires,
+  ownRails,
+  railDeathTest,
+  type TwoRails,
+} from "../rdma/rail-faults.test.kit.ts"
 import {
   assertLeftAlone,
   assertRight,
@@ -98,7 +106,9 @@ noRailTest("verbs", open, ownRails, {
   lastWords:
     /piece \d+: the read of 65536 bytes at offset \d+ of region 3 over rail \d \(rxe\d\).*IBV_WC_\w+_ERR, vendor code .*likely cause/,
 })
-lossTest("verbs", ({ near, far }) => openVerbsRig(near, far), noWires)
+const openOver = ({ near, far }: TwoRails) => openVerbsRig(near, far)
+lossTest("verbs", openOver, noWires)
+blackHoleTest("verbs", openOver, { reported: true, skip: noWires })
 
 test("a cancelled and a late move over two rails have stopped when they reject", async () => {
   await using rig = await openVerbsRig(["rxe0", "rxe1"])
