@@ -1,5 +1,6 @@
 import { KvError } from "../../errors/kv-error.ts"
 import type { FabricEndpoint } from "../../os/libfabric/endpoint.ts"
+import { removeSharedFile } from "../../os/libfabric/shared-file.ts"
 import { ProcessMemory } from "../../os/process-memory.ts"
 import { reachedAt } from "../../os/sockets-to.ts"
 import type { LocalLane, Plain } from "../rdma/driver.ts"
@@ -32,6 +33,10 @@ interface ProbeTarget {
 
 /** Endpoints of this process whose peers work in their memory, by their addresses. */
 const endpointsHere = new Map<string, SharedArrayBuffer>()
+// Those that nobody has closed, because the process ends at once or their library has not come back.
+process.on("exit", () => {
+  for (const address of endpointsHere.keys()) removeSharedFile(Buffer.from(address, "hex"))
+})
 
 /** This side's end of a lane: an endpoint that talks to one endpoint of the peer. */
 export class LibfabricLane implements LocalLane {
