@@ -1,0 +1,37 @@
+import { KvError } from "../errors/kv-error.ts"
+
+/** Engines that the judge can drive. */
+export const engineFamilies = ["kvferry", "nixl", "mooncake"] as const
+export type EngineFamily = (typeof engineFamilies)[number]
+
+/** An engine as a user names it: `kvferry`, `kvferry:tcp`, `nixl:UCX`, `nixl==0.6.1:LIBFABRIC`, `mooncake:tcp`. */
+export interface EngineSpec {
+  /** As it was written: the name of its column in every table. */
+  readonly name: string
+  readonly family: EngineFamily
+  /** The version that must be installed; the newest installed one when absent. */
+  readonly version?: string
+  /** Path or backend; the engine's default when absent. */
+  readonly path?: string
+}
+
+const form = /^([a-z]+)(?:==([0-9][0-9A-Za-z.+-]*))?(?::([0-9A-Za-z_;-]+))?$/
+
+/** @throws KvError KV_USAGE with the forms that are understood. */
+export function parseEngineSpec(name: string): EngineSpec {
+  const [, family, version, path] = form.exec(name) ?? []
+  const known = engineFamilies.find((one) => one === family)
+  if (known === undefined || (known === "kvferry" && version !== undefined)) {
+    throw new KvError("KV_USAGE", {
+      what: `${JSON.stringify(name.slice(0, 80))} is no engine`,
+      why: "an engine is written NAME, NAME:PATH or NAME==VERSION:PATH; kvferry has no VERSION",
+      next: "name kvferry, kvferry:tcp, nixl:UCX, nixl==0.6.1:LIBFABRIC or mooncake:tcp, say",
+    })
+  }
+  return {
+    name,
+    family: known,
+    ...(version === undefined ? {} : { version }),
+    ...(path === undefined ? {} : { path }),
+  }
+}
