@@ -10,11 +10,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -63,6 +65,7 @@ int main(void) {
   CONSTANT(MFD_NOEXEC_SEAL); CONSTANT(MFD_HUGETLB); CONSTANT(MFD_HUGE_2MB); CONSTANT(MADV_POPULATE_READ);
   CONSTANT(F_ADD_SEALS); CONSTANT(F_GET_SEALS); CONSTANT(F_SEAL_SEAL); CONSTANT(F_SEAL_SHRINK); CONSTANT(F_SEAL_GROW);
   CONSTANT(F_SEAL_WRITE); CONSTANT(F_SEAL_FUTURE_WRITE); CONSTANT(MPOL_BIND);
+  CONSTANT(PR_SET_PDEATHSIG); CONSTANT(SIGKILL);
   CONSTANT(EINVAL); CONSTANT(EMFILE); CONSTANT(ETOOMANYREFS);
   printf("  \"sizeof.pointer\": %zu\n}\n", sizeof(void *));
   return 0;

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import { fileURLToPath } from "node:url"
 import { softwareVersion } from "../../serve/version.ts"
 import type { EngineSpec } from "../engine-spec.ts"
+import { secretVariable } from "./secret-variable.ts"
 
 /** How a driver of an engine is started. */
 export interface EngineCommand {
@@ -19,8 +20,6 @@ export interface Unavailable {
   readonly unavailable: string
 }
 
-/** What our own drivers authenticate each other with. A process that runs it on two hosts is given the other's. */
-export const secretVariable = "KVFERRY_JUDGE_SECRET"
 const secretBytes = 32
 let ownSecret: string | undefined
 

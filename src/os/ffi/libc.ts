@@ -67,6 +67,8 @@ const table = {
   // Shared memory between processes. Both take variable arguments in C; all of ours are integers, which travel alike.
   // int fcntl(int fd, int cmd, ...)
   fcntl: { result: "i32", parameters: ["i32", "i32", "i64"] },
+  // int prctl(int option, unsigned long arg2, ...)
+  prctl: { result: "i32", parameters: ["i32", "u64", "u64", "u64", "u64"] },
   // long syscall(long number, ...)
   syscall: { result: "isize", parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"] },
 } as const satisfies SymbolTable
