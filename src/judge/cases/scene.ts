@@ -1,0 +1,160 @@
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Level } from "../driver/protocol.ts"
+import { differencesBetween } from "../pattern/differences.ts"
+import { explain, type WrongRegion } from "../pattern/explain.ts"
+import type { Pattern } from "../pattern/pattern.ts"
+import { CaseFailed } from "./case.ts"
+import type { JudgedAgent } from "./judged-agent.ts"
+import type { Piece, SequenceTables } from "./pieces.ts"
+import { sequencePieces } from "./pieces.ts"
+import { Transfer, type TransferOptions } from "./transfer.ts"
+
+/** How long after a check failed it is looked again whether the bytes have come meanwhile. */
+const lateMillis = 150
+
+/** Some agents under judgement, each in its own process, and all that they do to each other. */
+export class Scene implements AsyncDisposable {
+  readonly pattern: Pattern
+  readonly level: Level
+  /** Bytes that were compared so far. */
+  bytesChecked = 0
+  readonly #agents: JudgedAgent[]
+  readonly #connected = new Set<string>()
+
+  constructor(pattern: Pattern, agents: readonly JudgedAgent[], level: Level) {
+    this.pattern = pattern
+    this.level = level
+    this.#agents = [...agents]
+  }
+
+  get agents(): readonly JudgedAgent[] {
+    return this.#agents
+  }
+
+  get alive(): boolean {
+    return this.agents.every(({ driver }) => driver.alive)
+  }
+
+  agent(name: string): JudgedAgent {
+    return this.agents.find((one) => one.name === name)!
+  }
+
+  /** Puts an agent in the place of one of the same name, whose process has ended. */
+  async replace(agent: JudgedAgent): Promise<void> {
+    const before = this.agent(agent.name)
+    this.#agents[this.#agents.indexOf(before)] = agent
+    this.forget(before)
+    await before.driver[Symbol.asyncDispose]()
+  }
+
+  /** Connections of an agent have ended: the next transfer makes new ones. */
+  forget({ owner }: JudgedAgent): void {
+    for (const pair of this.#connected) if (pair.split(" ").includes(`${owner}`)) this.#connected.delete(pair)
+  }
+
+  /** Makes the agent that will post know its peer. Once for each pair, unless it was `forgotten`. */
+  async connect(poster: JudgedAgent, peer: JudgedAgent): Promise<void> {
+    const pair = `${poster.owner} ${peer.owner}`
+    if (this.#connected.has(pair)) return
+    const { card } = await peer.driver.ask("invite", { peer: poster.name })
+    await poster.driver.ask("connect", { peer: peer.name, card }, { millis: 30_000 })
+    this.#connected.add(pair)
+  }
+
+  /** Prepares a transfer of pieces. */
+  async prepare(
+    from: JudgedAgent,
+    to: JudgedAgent,
+    pieces: readonly Piece[],
+    options: TransferOptions,
+  ): Promise<Transfer> {
+    const poster = options.direction === "read" ? to : from
+    await this.connect(poster, poster === to ? from : to)
+    return await Transfer.prepare(from, to, pieces, options)
+  }
+
+  /** Prepares the transfer of a sequence: lends its blocks, and gives an engine the block tables and the pieces. */
+  async prepareSequence(
+    from: JudgedAgent,
+    to: JudgedAgent,
+    tables: SequenceTables,
+    options: TransferOptions,
+  ): Promise<Transfer> {
+    const reads = options.direction === "read"
+    const [poster, peer] = reads ? [to, from] : [from, to]
+    await this.connect(poster, peer)
+    const { tokens, sourceBlocks, targetBlocks } = tables
+    const lent = reads ? sourceBlocks : targetBlocks
+    const { offer } = await peer.driver.ask("lend", { blocks: lent, tokens, access: options.direction })
+    const sequence = { offer, blocks: reads ? targetBlocks : sourceBlocks, tokens }
+    const pieces = sequencePieces(from.cache, to.cache, tables)
+    return await Transfer.prepare(from, to, pieces, { ...options, sequence })
+  }
+
+  /**
+   * Compares every byte of every agent's memory with what it must be.
+   * @throws CaseFailed with the explanation.
+   */
+  async check(agents: readonly JudgedAgent[] = this.agents): Promise<void> {
+    const wrong = this.#wrongRegions(agents)
+    if (wrong.length === 0) return
+    await sleep(lateMillis)
+    const explanation = explain(this.pattern, this.agents, wrong, this.#runs())
+    const late = wrong.every(({ owner, region, expected }) => {
+      return differencesBetween(expected, this.agents[owner]!.memory(region)) === undefined
+    })
+    const { first } = explanation
+    const agent = this.agent(first.agent)
+    const offset = first.block * agent.blockBytes
+    const region = wrong.find(({ owner, region }) => owner === agent.owner && region === first.layer)!
+    throw new CaseFailed(
+      {
+        kind: "wrong-bytes",
+        ...explanation,
+        ...(late
+          ? {
+              cause: "late",
+              text: `${explanation.text} ${lateMillis} ms later all was right: the transfer had been called done before its bytes were there.`,
+            }
+          : {}),
+      },
+      {
+        agent: first.agent,
+        layer: first.layer,
+        block: first.block,
+        offset,
+        expected: region.expected.slice(offset, offset + agent.blockBytes),
+        found: region.found.slice(offset, offset + agent.blockBytes),
+      },
+    )
+  }
+
+  /** What is wrong now; the bytes are copied at once, for they may still change. */
+  #wrongRegions(agents: readonly JudgedAgent[]): WrongRegion[] {
+    const wrong: WrongRegion[] = []
+    for (const agent of agents) {
+      for (const [region, expected] of agent.expected.entries()) {
+        const found = agent.memory(region)
+        this.bytesChecked += expected.byteLength
+        if (differencesBetween(expected, found) === undefined) continue
+        const copy = found.slice()
+        // What was wrong at the first look and right at the second one was late, and is told as such by the caller.
+        const differences = differencesBetween(expected, copy) ?? {
+          ranges: [{ start: 0, end: 1 }],
+          wrongBytes: 1,
+        }
+        const runs = agent.runs[region]!
+        wrong.push({ owner: agent.owner, region, expected: expected.slice(), found: copy, runs, differences })
+      }
+    }
+    return wrong
+  }
+
+  #runs() {
+    return new Map(this.agents.map(({ owner, runs }) => [owner, runs] as const))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.agents.map(({ driver }) => driver[Symbol.asyncDispose]()))
+  }
+}

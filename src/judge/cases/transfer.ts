@@ -1,0 +1,154 @@
+import { encodePieces } from "../driver/columns.ts"
+import type { Answers, SequenceMove, TransferState } from "../driver/protocol.ts"
+import { CaseFailed, hold } from "./case.ts"
+import type { JudgedAgent } from "./judged-agent.ts"
+import { columnsOf, type Piece } from "./pieces.ts"
+
+export interface TransferOptions {
+  /** Who posts: the target of a `read`, the source of a `write`. */
+  readonly direction: "read" | "write"
+  readonly integrity?: string
+  readonly note?: string
+  readonly sequence?: SequenceMove
+}
+
+export type TransferEnd = Answers["wait"] & { readonly millis: number }
+
+/** Time for a transfer that nothing keeps from ending, on a machine that is busy with others. */
+export const timeoutMillisDefault = 20_000
+/** A driver is asked one thing at a time: short waits let others ask it. */
+const waitMillis = 50
+/** How much later than its deadline a transfer may end: the processes share few cores. */
+const graceMillis = 4000
+
+/** One transfer under judgement: what was asked of the engine, and what must come of it. */
+export class Transfer {
+  readonly from: JudgedAgent
+  readonly to: JudgedAgent
+  readonly poster: JudgedAgent
+  readonly pieces: readonly Piece[]
+  readonly number: number
+  /** What each piece's bytes were when it was posted. */
+  #bytes: readonly Uint8Array[] = []
+  #postedAt = 0
+  #timeoutMillis = 0
+
+  /** @throws DriverFailed when the engine refuses it. */
+  static async prepare(
+    from: JudgedAgent,
+    to: JudgedAgent,
+    pieces: readonly Piece[],
+    { direction, sequence, integrity, note }: TransferOptions,
+  ): Promise<Transfer> {
+    const [poster, peer] = direction === "read" ? [to, from] : [from, to]
+    const transfer = new Transfer(from, to, poster, pieces)
+    await poster.driver.ask("prepare", {
+      transfer: transfer.number,
+      peer: peer.name,
+      direction,
+      pieces: encodePieces(columnsOf(pieces, direction === "read" ? "target" : "source")),
+      ...(sequence === undefined ? {} : { sequence }),
+      ...(integrity === undefined ? {} : { integrity }),
+      ...(note === undefined ? {} : { note }),
+    })
+    return transfer
+  }
+
+  private constructor(from: JudgedAgent, to: JudgedAgent, poster: JudgedAgent, pieces: readonly Piece[]) {
+    this.from = from
+    this.to = to
+    this.poster = poster
+    this.pieces = pieces
+    this.number = poster.nextTransfer()
+  }
+
+  get byteLength(): number {
+    return this.pieces.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** Starts it. What the source holds now is what must arrive. */
+  async post(timeoutMillis = timeoutMillisDefault): Promise<void> {
+    this.posted(timeoutMillis)
+    const millis = timeoutMillis + graceMillis
+    await this.poster.driver.ask("post", { transfer: this.number, timeoutMillis }, { millis })
+  }
+
+  /** Notes that it is started now, by whoever posts several at once. */
+  posted(timeoutMillis = timeoutMillisDefault): void {
+    this.#bytes = this.pieces.map(({ sourceRegion, sourceOffset, length }) =>
+      this.from.expected[sourceRegion]!.slice(sourceOffset, sourceOffset + length),
+    )
+    this.#postedAt = performance.now()
+    this.#timeoutMillis = timeoutMillis
+  }
+
+  /**
+   * Waits until it has ended, at most for its deadline and some grace.
+   * @throws CaseFailed "hang" when it has not.
+   */
+  async end(): Promise<TransferEnd> {
+    for (;;) {
+      const left = this.#postedAt + this.#timeoutMillis + graceMillis - performance.now()
+      const answer = await this.poster.driver.ask("wait", { transfer: this.number, millis: waitMillis })
+      const millis = performance.now() - this.#postedAt
+      if (answer.state !== "pending") return { ...answer, millis }
+      hold(
+        left > 0,
+        "hang",
+        `a transfer of ${this.byteLength} bytes has not ended ${Math.round(millis)} ms after it was posted with a deadline of ${this.#timeoutMillis} ms`,
+      )
+    }
+  }
+
+  /** Waits for its end, which must be a good one; its bytes are expected at the target from then on. */
+  async done(): Promise<TransferEnd> {
+    const end = await this.end()
+    this.mustBe(end, "done")
+    this.land()
+    return end
+  }
+
+  mustBe({ state, error }: TransferEnd, ...states: readonly TransferState[]): void {
+    if (states.includes(state)) return
+    const why = error === undefined ? "" : `: ${error.code}: ${error.text}`
+    throw new CaseFailed({
+      kind: state === "done" ? "no-error" : "error",
+      text: `a transfer of ${this.byteLength} bytes in ${this.pieces.length} pieces from ${this.from.name} to ${this.to.name} ended as ${state} where ${states.join(" or ")} was right${why}`,
+    })
+  }
+
+  /** From now on its bytes must be at the target. */
+  land(): void {
+    for (const [i, piece] of this.pieces.entries()) {
+      this.to.expect(piece.targetRegion, this.#run(piece), this.#bytes[i]!)
+    }
+  }
+
+  /** After it has failed: what its pieces hold says nothing, but all around them does, and they must not change any more. */
+  fail(): void {
+    for (const piece of this.pieces) {
+      this.to.accept(piece.targetRegion, piece.targetOffset, piece.length)
+      this.to.runs[piece.targetRegion]!.push(this.#run(piece))
+    }
+  }
+
+  async cancel(): Promise<void> {
+    await this.poster.driver.ask("cancel", { transfer: this.number })
+  }
+
+  async release(): Promise<void> {
+    await this.poster.driver.ask("release", { transfer: this.number })
+  }
+
+  /** From post to its good end, and gone. */
+  async run(timeoutMillis = timeoutMillisDefault): Promise<TransferEnd> {
+    await this.post(timeoutMillis)
+    const end = await this.done()
+    await this.release()
+    return end
+  }
+
+  #run({ sourceRegion, sourceOffset, targetOffset, length }: Piece) {
+    return { targetOffset, length, owner: this.from.owner, region: sourceRegion, sourceOffset }
+  }
+}

@@ -1,0 +1,105 @@
+import { caseId, type JudgeCase, NotSupported, type WrongBlock } from "../cases/case.ts"
+import type { Effort } from "../cases/world.ts"
+import { DriverFailed } from "../driver/driver-failed.ts"
+import type { EngineCommand } from "../engines/engine-command.ts"
+import type { CaseResult, EngineResult } from "../verify-document.ts"
+import { findingOf, Stage } from "./stage.ts"
+
+export interface EngineRunOptions {
+  readonly cases: readonly JudgeCase[]
+  readonly seed: number
+  readonly effort: Effort
+  /** Stop at the first case that fails. */
+  readonly failFast: boolean
+  readonly signal: AbortSignal
+  /** Before each case. */
+  began?(one: JudgeCase, index: number): void
+  ended?(result: CaseResult): void
+  /** The bytes of the first wrong block of a case. */
+  wrong?(id: string, block: WrongBlock): void
+}
+
+/** A case that takes longer is a hang, whatever it waits for. */
+const caseMillis = { quick: 60_000, default: 90_000, long: 900_000 } as const
+
+/** Puts one engine through cases, one after the other; stops early when it is told to. */
+export async function runEngine(engine: EngineCommand, options: EngineRunOptions): Promise<EngineResult> {
+  const results: CaseResult[] = []
+  await using stage = new Stage(engine, options)
+  const interrupted = (): void => void stage.clear()
+  options.signal.addEventListener("abort", interrupted)
+  try {
+    let suite: string | undefined
+    for (const [index, one] of options.cases.entries()) {
+      if (options.signal.aborted) break
+      if (suite !== undefined && suite !== one.suite) await stage.clear()
+      suite = one.suite
+      options.began?.(one, index)
+      const result = await runCase(stage, one, options)
+      if (options.signal.aborted) break
+      results.push(result)
+      options.ended?.(result)
+      if (options.failFast && result.verdict === "failed") break
+    }
+  } finally {
+    options.signal.removeEventListener("abort", interrupted)
+  }
+  const { opened } = stage
+  return {
+    engine: engine.spec.name,
+    about: opened?.about ?? engine.about,
+    ...(opened === undefined ? {} : { version: opened.version, libraries: opened.libraries }),
+    cases: results,
+  }
+}
+
+async function runCase(stage: Stage, one: JudgeCase, options: EngineRunOptions): Promise<CaseResult> {
+  const began = performance.now()
+  const outcome = await outcomeOf(stage, one, options)
+  return {
+    id: caseId(one),
+    suite: one.suite,
+    title: one.title,
+    ...outcome,
+    millis: Math.round(performance.now() - began),
+    bytesChecked: stage.takeBytesChecked(),
+  }
+}
+
+async function outcomeOf(
+  stage: Stage,
+  one: JudgeCase,
+  { effort, wrong }: EngineRunOptions,
+): Promise<Pick<CaseResult, "verdict" | "why" | "finding">> {
+  try {
+    await inTime(stage, stage.run(one), caseMillis[effort])
+    return { verdict: "passed" }
+  } catch (thrown) {
+    if (thrown instanceof NotSupported) return { verdict: "not supported", why: thrown.message }
+    const { finding, wrongBlock } = findingOf(thrown)
+    if (wrongBlock !== undefined) wrong?.(caseId(one), wrongBlock)
+    return { verdict: "failed", finding }
+  }
+}
+
+/** Ends the processes of a case that takes too long; what it waits for fails then. */
+async function inTime(stage: Stage, running: Promise<void>, millis: number): Promise<void> {
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    void stage.clear()
+  }, millis)
+  try {
+    await running
+  } catch (thrown) {
+    if (!late) throw thrown
+    const text = `the case has not ended within ${millis} ms`
+    throw new DriverFailed("hang", {
+      code: "hang",
+      text,
+      log: thrown instanceof DriverFailed ? thrown.log : "",
+    })
+  } finally {
+    clearTimeout(timer)
+  }
+}
