@@ -96,28 +96,22 @@ export class Scene implements AsyncDisposable {
    * @throws CaseFailed with the explanation.
    */
   async check(agents: readonly JudgedAgent[] = this.agents): Promise<void> {
-    const wrong = this.#wrongRegions(agents)
+    // Targets first: what has been called done is looked at before it can come late.
+    const received = ({ runs }: JudgedAgent): number => (runs.some((list) => list.length > 0) ? 0 : 1)
+    const wrong = this.#wrongRegions(agents.toSorted((one, other) => received(one) - received(other)))
     if (wrong.length === 0) return
     await sleep(lateMillis)
     const explanation = explain(this.pattern, this.agents, wrong, this.#runs())
-    const late = wrong.every(({ owner, region, expected }) => {
-      return differencesBetween(expected, this.agents[owner]!.memory(region)) === undefined
-    })
+    const late = wrong.every(
+      ({ owner, region, expected }) =>
+        differencesBetween(expected, this.agents[owner]!.memory(region)) === undefined,
+    )
     const { first } = explanation
     const agent = this.agent(first.agent)
     const offset = first.block * agent.blockBytes
     const region = wrong.find(({ owner, region }) => owner === agent.owner && region === first.layer)!
     throw new CaseFailed(
-      {
-        kind: "wrong-bytes",
-        ...explanation,
-        ...(late
-          ? {
-              cause: "late",
-              text: `${explanation.text} ${lateMillis} ms later all was right: the transfer had been called done before its bytes were there.`,
-            }
-          : {}),
-      },
+      { kind: "wrong-bytes", ...explanation, ...(late ? lateFinding(explanation.text) : {}) },
       {
         agent: first.agent,
         layer: first.layer,
@@ -134,17 +128,15 @@ export class Scene implements AsyncDisposable {
     const wrong: WrongRegion[] = []
     for (const agent of agents) {
       for (const [region, expected] of agent.expected.entries()) {
-        const found = agent.memory(region)
+        const memory = agent.memory(region)
         this.bytesChecked += expected.byteLength
-        if (differencesBetween(expected, found) === undefined) continue
-        const copy = found.slice()
-        // What was wrong at the first look and right at the second one was late, and is told as such by the caller.
-        const differences = differencesBetween(expected, copy) ?? {
-          ranges: [{ start: 0, end: 1 }],
-          wrongBytes: 1,
-        }
+        const firstLook = differencesBetween(expected, memory)
+        if (firstLook === undefined) continue
+        const found = memory.slice()
+        // Right at the second look: what was seen at the first one is told, and that it was late.
+        const differences = differencesBetween(expected, found) ?? firstLook
         const runs = agent.runs[region]!
-        wrong.push({ owner: agent.owner, region, expected: expected.slice(), found: copy, runs, differences })
+        wrong.push({ owner: agent.owner, region, expected: expected.slice(), found, runs, differences })
       }
     }
     return wrong
@@ -157,4 +149,9 @@ export class Scene implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.agents.map(({ driver }) => driver[Symbol.asyncDispose]()))
   }
+}
+
+function lateFinding(text: string) {
+  const when = `${lateMillis} ms later all was right: the transfer had been called done before its bytes were there.`
+  return { cause: "late", text: `${text} ${when}` }
 }

@@ -36,6 +36,8 @@ export const capabilities = [
   "deregister",
   /** A read that crosses a reuse of its blocks fails. */
   "epochs",
+  /** The bytes of a read are proven: when they are not those that were lent, it fails. */
+  "integrity",
   /** Ranks with different heads read from each other. */
   "heads",
   /** A receipt says what moved, over which path and rails. */

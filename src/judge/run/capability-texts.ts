@@ -14,6 +14,7 @@ export const capabilityTexts: Readonly<Record<Capability, string>> = {
   peers: "more than one peer",
   deregister: "memory that is taken back from peers",
   epochs: "a read that fails when its blocks were reused under way",
+  integrity: "a read that fails when the source's bytes are not those that were lent",
   heads: "ranks that hold different heads",
   receipts: "a receipt of what moved",
   "refuses-paths": "a path that was asked for and is not there is refused",
