@@ -28,7 +28,16 @@ export interface DriverOptions {
 }
 
 const leaseMillisDefault = 600_000
-const known = ["host", "integrity", "encryption", "threads", "leaseMillis", "holdMillis", "pull"] as const
+const known = [
+  "host",
+  "integrity",
+  "encryption",
+  "threads",
+  "leaseMillis",
+  "holdMillis",
+  "pull",
+  "paths",
+] as const
 
 /** libfabric's providers for machines without a NIC, as paths: they are no one's default. */
 const providerPaths: Readonly<Record<string, FabricProvider>> = {
@@ -42,7 +51,7 @@ export function driverOptions({ path, rails, options }: Questions["open"]): Driv
   if (unknown !== undefined) throw wrong(unknown, `one of ${known.join(", ")}`)
   const provider = path === undefined ? undefined : providerPaths[path]
   const one = provider === undefined ? path : "libfabric"
-  const paths = one === undefined ? defaultPaths : [one]
+  const paths = one === undefined ? pathList(options["paths"]) : [one]
   const { settings } = rdmaConfig(paths, {})
   return {
     paths,
@@ -68,6 +77,11 @@ export function ownRdma(rdma: RdmaSettings): Partial<Omit<RdmaSettings, "origins
 /** @throws KvError KV_USAGE. */
 export function integrityOf(text: string | undefined, fallback: IntegrityLevel): IntegrityLevel {
   return text === undefined ? fallback : oneOf(text, "integrity", integrityLevels)
+}
+
+/** Allowed transports, best first, where the engine's name says none. */
+function pathList(value: unknown): readonly string[] {
+  return value === undefined ? defaultPaths : text(value, "paths").split(",")
 }
 
 function text(value: unknown, name: string): string {
