@@ -9,6 +9,7 @@ import { explainCommand } from "./explain.ts"
 import { frontendCommand } from "./frontend.ts"
 import { identityCommand } from "./identity.ts"
 import { isAnnounced } from "./lifetime.ts"
+import { peersCommand } from "./peers.ts"
 import { planCommand } from "./plan.ts"
 import { receiptsCommand } from "./receipts.ts"
 import { describeError } from "./report-error.ts"
@@ -24,6 +25,7 @@ Examples:
   kvferry config show --origin        the settings of RDMA, and where each came from
   kvferry plan --machine p5.48xlarge  what a transfer would take there, computed
   kvferry identity                    this user's public key, for another agent's trust file
+  kvferry peers install nixl          another engine, for verify and bench to drive
   kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
 
 Exit codes: 0 came out right, 1 the judged thing is wrong, 2 wrong usage, 3 could not be done, 130 interrupted.`
@@ -46,6 +48,7 @@ for (const command of [
   identityCommand(),
   receiptsCommand(),
   benchCommand(),
+  peersCommand(),
 ]) {
   program.addCommand(command.exitOverride())
 }

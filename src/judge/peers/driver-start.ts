@@ -1,0 +1,57 @@
+import { existsSync } from "node:fs"
+import { join } from "node:path"
+import { type DriverStart, driverFolder } from "./check-peer.ts"
+import type { InstalledPeer } from "./peer-store.ts"
+import { requirements } from "./requirements.ts"
+import { cudaDriver, hasCudaDriver } from "./stand-in-cuda.ts"
+
+export interface DriverChoice {
+  /** The engine's path or backend. */
+  readonly path?: string | undefined
+  /** A libfabric that the user names, for engines that bring none. */
+  readonly libfabric?: string | undefined
+}
+
+/**
+ * How the driver of an installed peer is started.
+ *
+ * Libraries of the machine come first; where it has none of a name, the peer's own is loaded. The stand-in for a GPU's driver
+ * is not even named where the machine has that driver.
+ */
+export function driverStart(
+  peer: InstalledPeer,
+  { path, libfabric = namedLibfabric() }: DriverChoice = {},
+  user: NodeJS.ProcessEnv = process.env,
+): DriverStart {
+  const { driver, libraries, environment } = requirements[peer.family]
+  const standIn = join(peer.folder, cudaDriver)
+  const args = [
+    ...(existsSync(standIn) && !hasCudaDriver() ? ["--else", `${cudaDriver}=${standIn}`] : []),
+    ...libraries.flatMap(({ name, below }) => [
+      "--else",
+      `${name}=${join(peer.folder, peer.site, below, name)}`,
+    ]),
+    ...(libfabric === undefined ? [] : ["--load", libfabric]),
+  ]
+  const { family, version, folder } = peer
+  return {
+    // Settings and packages of the user's own Python stay out.
+    python: join(folder, "venv", "bin", "python"),
+    args: ["-E", "-s", "-B", join(driverFolder, driver), ...args],
+    env: unlessSet(environment(version, family === "nixl" ? path : undefined), user),
+  }
+}
+
+/** The library that `KVFERRY_LIBFABRIC` names: its path. */
+export function namedLibfabric(user: NodeJS.ProcessEnv = process.env): string | undefined {
+  const named = user["KVFERRY_LIBFABRIC"] ?? ""
+  return named === "" ? undefined : named
+}
+
+/** What the user has set is the user's. */
+export function unlessSet(
+  wanted: Readonly<Record<string, string>>,
+  user: NodeJS.ProcessEnv,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(wanted).filter(([name]) => (user[name] ?? "") === ""))
+}

@@ -1,0 +1,481 @@
+"""What the drivers of other engines share: the line protocol with the judge, the agent's memory, and the clock.
+
+The protocol is `src/judge/driver/protocol.ts`: one JSON line for a question on standard input, one for its answer on
+standard output. A driver is one process with one agent of one engine. It makes the agent's memory (one memory file for
+each layer), which the judge maps, fills and checks. No driver looks at the bytes.
+
+An engine is a class with the methods of `Engine`. What an engine raises while it is asked something is the answer's
+error; what it raises while a transfer is posted or looked at is that transfer's end, which `wait` tells.
+
+Standard output carries answers only. What an engine prints goes to standard error.
+"""
+import base64
+import ctypes
+import json
+import mmap
+import os
+import resource
+import select
+import sys
+import threading
+import time
+import traceback
+
+import numpy as np
+
+now = time.perf_counter
+
+PR_SET_PDEATHSIG = 1
+SIGKILL = 9
+# An engine is looked at without a pause for so long; then the other side may need the processor more.
+EAGER_SECONDS = 0.002
+PAUSE_SECONDS = 0.0001
+# While nothing is asked of an engine that has to be polled.
+POLL_PAUSE_SECONDS = 0.00005
+TEXT_MAX = 2000
+
+
+class EngineFailed(Exception):
+    """An engine said no, in its own words."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+
+
+def load_libraries(arguments):
+    """Loads shared libraries before the engine asks for them by name. Takes these from the arguments:
+
+    --load PATH        the library that the user has named
+    --else NAME=PATH   the machine's own library of that name, or PATH where it has none
+    """
+    rest = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--load":
+            ctypes.CDLL(next(words), mode=ctypes.RTLD_GLOBAL)
+        elif word == "--else":
+            name, path = next(words).split("=", 1)
+            try:
+                ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+            except OSError:
+                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+        else:
+            rest.append(word)
+    return rest
+
+
+def libraries_like(words):
+    """Files that this process has loaded and whose names have one of `words` in them."""
+    found = set()
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            parts = line.rstrip("\n").split(None, 5)
+            if len(parts) == 6 and ".so" in parts[5] and any(word in os.path.basename(parts[5]) for word in words):
+                found.add(parts[5])
+    return sorted(found)
+
+
+def code_of(problem):
+    """The engine's own word for an error: `NIXL_ERR_NOT_FOUND` where the text is one, else the exception's name."""
+    if isinstance(problem, EngineFailed):
+        return problem.code
+    text = str(problem)
+    return text if text and len(text) < 60 and " " not in text else type(problem).__name__
+
+
+def text_of(problem):
+    if isinstance(problem, EngineFailed):
+        return str(problem)[:TEXT_MAX]
+    return ("%s: %s" % (type(problem).__name__, problem))[:TEXT_MAX]
+
+
+class Regions:
+    """The agent's memory: a memory file for each layer, mapped here and populated."""
+
+    def __init__(self, count, length):
+        self.length = length
+        self.files, self.maps, self.addresses = [], [], []
+        for number in range(count):
+            fd = os.memfd_create("kvferry-judge-%d" % number)
+            os.ftruncate(fd, length)
+            mapped = mmap.mmap(fd, length, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+            self.files.append(fd)
+            self.maps.append(mapped)
+            self.addresses.append(ctypes.addressof(ctypes.c_char.from_buffer(mapped)))
+
+    def described(self):
+        return [{"path": "/proc/self/fd/%d" % fd, "bytes": self.length} for fd in self.files]
+
+
+class Pieces:
+    """Columns of a transfer, from the side that posts it. See `PieceColumns` in the protocol."""
+
+    def __init__(self, columns):
+        count = columns["pieces"]
+
+        def column(name, kind):
+            values = np.frombuffer(base64.b64decode(columns[name]), dtype=kind)
+            if len(values) != count:
+                raise ValueError("the column %s has %d entries for %d pieces" % (name, len(values), count))
+            return values
+
+        self.count = count
+        self.local_region = column("localRegion", "<u4").astype(np.int64)
+        self.local_offset = column("localOffset", "<f8").astype(np.uint64)
+        self.remote_region = column("remoteRegion", "<u4").astype(np.int64)
+        self.remote_offset = column("remoteOffset", "<f8").astype(np.uint64)
+        self.length = column("length", "<u4").astype(np.uint64)
+
+    def local_addresses(self, bases):
+        return np.asarray(bases, dtype=np.uint64)[self.local_region] + self.local_offset
+
+    def remote_addresses(self, bases):
+        return np.asarray(bases, dtype=np.uint64)[self.remote_region] + self.remote_offset
+
+
+class Engine:
+    """What a driver asks of an engine. Every method may raise."""
+
+    capabilities = ()
+
+    def open(self, name, level, path, options, regions):
+        """Opens the agent; returns {"about", "version", "libraries", "micros": {"open", "register"}}."""
+        raise NotImplementedError
+
+    def invite(self):
+        """The agent's card, a text."""
+        raise NotImplementedError
+
+    def connect(self, peer, card):
+        """Knows `peer` by its card from now on; returns the path that is used, or None."""
+        raise NotImplementedError
+
+    def disconnect(self, peer):
+        raise NotImplementedError
+
+    def prepare(self, peer, direction, pieces, note):
+        """Returns an object with `post()`, `state()` and `release()`, and with `cancel()` where the engine can.
+
+        `state()` returns "pending", "done" or "failed"; an exception is a failure too.
+        """
+        raise NotImplementedError
+
+    def notes(self):
+        """New notes, in order: (from, text)."""
+        return []
+
+    def poll(self):
+        """Gives the engine the processor for a moment."""
+
+    def deregister(self):
+        raise NotImplementedError
+
+
+class Transfer:
+    """A prepared transfer, and how it ended."""
+
+    def __init__(self, moved):
+        self.moved = moved
+        self.ended = None
+        self.error = None
+        # True from the post to the end: nothing of it may be asked of the engine by two threads at once.
+        self.posted = False
+
+    def post(self):
+        if self.posted and self.ended is None:
+            raise EngineFailed("busy", "this transfer is under way")
+        self.ended, self.error, self.posted = None, None, True
+        try:
+            self.moved.post()
+        except Exception as problem:
+            self.end("failed", problem)
+
+    def look(self):
+        if self.ended is None:
+            try:
+                state = self.moved.state()
+                if state != "pending":
+                    self.end(state, EngineFailed("failed", "the engine says that it failed") if state == "failed" else None)
+            except Exception as problem:
+                self.end("failed", problem)
+        return self.ended
+
+    def end(self, state, problem=None):
+        self.ended = state
+        if problem is not None:
+            self.error = {"code": code_of(problem), "text": text_of(problem)}
+
+    def wait(self, until, pause=PAUSE_SECONDS):
+        eager = now() + EAGER_SECONDS
+        while self.look() is None:
+            moment = now()
+            if moment >= until:
+                return
+            if moment >= eager:
+                time.sleep(pause)
+
+    def wait_eagerly(self):
+        while self.look() is None:
+            pass
+        if self.ended != "done":
+            raise EngineFailed(self.error["code"] if self.error else self.ended,
+                               self.error["text"] if self.error else "the transfer ended as " + self.ended)
+
+
+class Driver:
+    """Answers the judge's questions with one engine."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.transfers = {}
+        self.polling = False
+
+    def answer(self, question):
+        handler = getattr(self, "on_" + "".join("_" + c.lower() if c.isupper() else c for c in question["op"]), None)
+        if handler is None:
+            raise EngineFailed("not-supported", "this driver does not know the question " + repr(question["op"])[:80])
+        return handler(question) or {}
+
+    def on_open(self, question):
+        cache = question["cache"]
+        block = 2 * cache["heads"] * cache["blockTokens"] * cache["headDim"] * cache["elementBytes"]
+        self.regions = Regions(cache["layers"], cache["blocks"] * block)
+        opened = self.engine.open(
+            question["name"], question["level"], question.get("path"), question.get("options", {}), self.regions)
+        return {**opened, "capabilities": list(self.engine.capabilities), "memory": self.regions.described()}
+
+    def on_invite(self, question):
+        return {"card": self.engine.invite()}
+
+    def on_connect(self, question):
+        path = self.engine.connect(question["peer"], question["card"])
+        return {} if path is None else {"path": path}
+
+    def on_disconnect(self, question):
+        self.engine.disconnect(question["peer"])
+
+    # Engines without leases: whatever is registered can be reached.
+    def on_lend(self, question):
+        return {"offer": ""}
+
+    def on_withdraw(self, question):
+        pass
+
+    def on_reuse(self, question):
+        pass
+
+    def on_prepare(self, question):
+        if question["transfer"] in self.transfers:
+            raise EngineFailed("known", "transfer %d is prepared already" % question["transfer"])
+        pieces = Pieces(question["pieces"])
+        started = now()
+        moved = self.engine.prepare(question["peer"], question["direction"], pieces, question.get("note"))
+        self.transfers[question["transfer"]] = Transfer(moved)
+        return {"micros": (now() - started) * 1e6}
+
+    def on_post(self, question):
+        self.transfer(question["transfer"]).post()
+
+    def on_post_together(self, question):
+        transfers = [self.transfer(number) for number in question["transfers"]]
+        barrier = threading.Barrier(len(transfers))
+
+        def post(transfer):
+            barrier.wait()
+            transfer.post()
+
+        threads = [threading.Thread(target=post, args=(transfer,), daemon=True) for transfer in transfers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def on_wait(self, question):
+        transfer = self.transfer(question["transfer"])
+        if not transfer.posted:
+            raise EngineFailed("not-posted", "transfer %d was not posted" % question["transfer"])
+        transfer.wait(now() + question["millis"] / 1e3)
+        state = transfer.ended or "pending"
+        return {"state": state} if transfer.error is None else {"state": state, "error": transfer.error}
+
+    def on_cancel(self, question):
+        transfer = self.transfer(question["transfer"])
+        cancel = getattr(transfer.moved, "cancel", None)
+        if cancel is None:
+            raise EngineFailed("not-supported", "this engine cannot take a transfer back")
+        if transfer.look() is None:
+            cancel()
+            transfer.end("cancelled")
+
+    def on_release(self, question):
+        transfer = self.transfers.pop(question["transfer"], None)
+        if transfer is not None:
+            transfer.moved.release()
+
+    def on_notes(self, question):
+        return {"notes": [{"from": sender, "text": text} for sender, text in self.engine.notes()]}
+
+    def on_poll(self, question):
+        self.polling = bool(question["on"])
+
+    def on_deregister(self, question):
+        self.engine.deregister()
+
+    def on_measure(self, question):
+        transfers = [self.transfer(number) for number in question["transfers"]]
+        return measure(transfers, question["rounds"], question["millis"], question["pauseMicros"], question["threads"])
+
+    def on_usage(self, question):
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            pages = int(statm.read().split()[1])
+        return {"cpuMicros": cpu_micros(), "residentBytes": pages * mmap.PAGESIZE}
+
+    def on_close(self, question):
+        pass
+
+    def transfer(self, number):
+        if number not in self.transfers:
+            raise EngineFailed("unknown", "no transfer %s is prepared" % number)
+        return self.transfers[number]
+
+
+def measure(transfers, rounds, millis, pause_micros, threads):
+    """Rounds of posting everything and waiting for all; each round's time, and the process's CPU time for all."""
+    shares = [transfers[i::threads] for i in range(max(1, min(threads, len(transfers))))]
+    micros = []
+    end = now() + millis / 1e3
+    cpu = cpu_micros()
+
+    def move(share):
+        for transfer in share:
+            transfer.post()
+        for transfer in share:
+            transfer.wait_eagerly()
+
+    crew = Crew(shares[1:], move)
+    try:
+        while (len(micros) < rounds) if rounds > 0 else (not micros or now() < end):
+            if pause_micros > 0:
+                time.sleep(pause_micros / 1e6)
+            started = now()
+            crew.start()
+            move(shares[0])
+            crew.join()
+            micros.append((now() - started) * 1e6)
+    finally:
+        crew.end()
+    return {"micros": micros, "cpuMicros": cpu_micros() - cpu}
+
+
+class Crew:
+    """Threads that each do their share once when told to, and wait for the next time."""
+
+    def __init__(self, shares, move):
+        self.problem = None
+        self.over = False
+        self.begin = threading.Barrier(len(shares) + 1)
+        self.done = threading.Barrier(len(shares) + 1)
+        for share in shares:
+            threading.Thread(target=self.work, args=(share, move), daemon=True).start()
+
+    def work(self, share, move):
+        while True:
+            self.begin.wait()
+            if self.over:
+                return
+            try:
+                move(share)
+            except Exception as problem:
+                self.problem = problem
+            self.done.wait()
+
+    def start(self):
+        self.begin.wait()
+
+    def join(self):
+        self.done.wait()
+        if self.problem is not None:
+            raise self.problem
+
+    def end(self):
+        self.over = True
+        try:
+            self.begin.wait(timeout=1)
+        except threading.BrokenBarrierError:
+            pass
+
+
+def cpu_micros():
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return (used.ru_utime + used.ru_stime) * 1e6
+
+
+class Lines:
+    """JSON lines over the standard streams; an engine's own prints are sent to standard error."""
+
+    def __init__(self):
+        self.output = os.dup(1)
+        os.dup2(2, 1)
+        self.input = os.dup(0)
+        self.pending = b""
+
+    def send(self, message):
+        data = (json.dumps(message) + "\n").encode()
+        while data:
+            data = data[os.write(self.output, data):]
+
+    def ready(self, seconds):
+        return b"\n" in self.pending or bool(select.select([self.input], [], [], seconds)[0])
+
+    def receive(self):
+        """The next question; None when there will be none."""
+        while b"\n" not in self.pending:
+            more = os.read(self.input, 1 << 20)
+            if not more:
+                return None
+            self.pending += more
+        line, self.pending = self.pending.split(b"\n", 1)
+        return json.loads(line)
+
+
+def serve(make_engine):
+    """The driver's process. Ends with the judge: the kernel sees to that, also when this process is stopped."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
+    lines = Lines()
+    driver = Driver(make_engine())
+    while True:
+        while driver.polling and not lines.ready(POLL_PAUSE_SECONDS):
+            try:
+                driver.engine.poll()
+            except Exception:
+                traceback.print_exc()
+                driver.polling = False
+        question = lines.receive()
+        if question is None:
+            break
+        call = question.get("call", 0)
+        try:
+            lines.send({"call": call, "answer": driver.answer(question)})
+        except Exception as problem:
+            if not isinstance(problem, EngineFailed):
+                traceback.print_exc()
+            lines.send({"call": call, "error": {"code": code_of(problem), "text": text_of(problem)}})
+        if question.get("op") == "close":
+            break
+    # Engines whose threads are stuck do not end by themselves.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def report(check):
+    """Prints what `check()` returns as one JSON line, or {"error": text}; ends the process."""
+    output = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        told = check()
+    except BaseException as problem:
+        told = {"error": text_of(problem)}
+    os.write(output, (json.dumps(told) + "\n").encode())
+    sys.stderr.flush()
+    os._exit(0 if "error" not in told else 1)
