@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto"
 import { fileURLToPath } from "node:url"
 import { softwareVersion } from "../../serve/version.ts"
 import type { EngineSpec } from "../engine-spec.ts"
+import { findPeer } from "../peers/find-peer.ts"
 import { secretVariable } from "./secret-variable.ts"
 
 /** How a driver of an engine is started. */
@@ -37,8 +38,11 @@ export async function engineCommand(spec: EngineSpec): Promise<EngineCommand | U
         about: `kvferry ${softwareVersion()}${spec.path === undefined ? "" : ` over ${spec.path}`}`,
       }
     case "nixl":
-    case "mooncake":
-      return { unavailable: `no ${spec.family} is installed for the judge` }
+    case "mooncake": {
+      const peer = await findPeer(spec.family, spec.version, { path: spec.path })
+      if ("unavailable" in peer) return peer
+      return { spec, command: peer.python, args: peer.args, env: peer.env, about: peer.about }
+    }
   }
 }
 

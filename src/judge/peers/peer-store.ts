@@ -33,7 +33,7 @@ const manifest = z.object({
   python: text,
   packages: z.array(text).max(100),
   bytes: z.number().int().min(0),
-  site: z.string().regex(/^venv(\/[A-Za-z0-9._-]+)+$/),
+  site: z.string().regex(/^venv(\/(?![.]{1,2}(\/|$))[A-Za-z0-9._-]+)+$/),
 })
 
 /** Half made, or half removed: `.making-PID-random`. */
