@@ -104,6 +104,13 @@ export default {
       to: { path: "^src/", pathNot: "^src/(engine|errors|kv)/" },
     },
     {
+      name: "a-page-knows-nobody",
+      comment: "Colours, axes and safe markup. What stands in a page is the business of whoever makes one.",
+      severity: "error",
+      from: { path: "^src/page/", pathNot: tests },
+      to: { path: "^src/", pathNot: "^src/page/" },
+    },
+    {
       name: "nothing-ships-what-tests-need",
       comment: "Development dependencies are not there for whoever installs the package.",
       severity: "error",

@@ -1,3 +1,4 @@
+import { logAxis } from "../../page/axis.ts"
 import type { Curve } from "../curves.ts"
 import { microsText } from "./text.ts"
 
@@ -30,12 +31,12 @@ export function curvesSvg(curves: readonly Curve[]): string {
 
 function panelOf(unit: string, curves: readonly Curve[], lanes: readonly string[]): string {
   const points = curves.flatMap((curve) => curve.points)
-  const x = axis(
+  const x = logAxis(
     points.map(({ count }) => count),
     panel.left,
     panel.width - panel.right,
   )
-  const y = axis(
+  const y = logAxis(
     points.map(({ microsPerUnitMedian }) => microsPerUnitMedian),
     panel.height - panel.bottom,
     panel.top,
@@ -57,16 +58,4 @@ function panelOf(unit: string, curves: readonly Curve[], lanes: readonly string[
       `<line x1="${panel.left}" x2="${panel.width - panel.right}" y1="${y.at(tick)}" y2="${y.at(tick)}" stroke="#ddd"/>`,
   )
   return `<text x="${panel.left}" y="16" font-weight="bold">${unit}: time of each</text>${[...upwards, ...across, ...lines].join("")}`
-}
-
-/** A logarithmic axis over `values`, drawn from `from` to `to`, with whole powers of ten as ticks. */
-function axis(
-  values: readonly number[],
-  from: number,
-  to: number,
-): { readonly ticks: readonly number[]; at(value: number): number } {
-  const low = Math.floor(Math.log10(Math.min(...values)))
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))))
-  const ticks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i))
-  return { ticks, at: (value) => from + ((Math.log10(value) - low) / (high - low)) * (to - from) }
 }

@@ -1,3 +1,6 @@
+import { escapeHtml } from "../../../page/html.ts"
+import { favicon, mark } from "../../../page/mark.ts"
+
 /** What the document is made of. Style and script are ours and stand as they are; the model's name is escaped. */
 export interface PageParts {
   readonly modelName: string
@@ -15,7 +18,7 @@ export function pageMarkup({ modelName, style, script }: PageParts): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>kvferry · ${model}</title>
-<link rel="icon" href="data:image/svg+xml,${favicon}">
+<link rel="icon" href="${favicon}">
 <style>${style}</style>
 </head>
 <body data-model="${model}">
@@ -74,21 +77,3 @@ export function pageMarkup({ modelName, style, script }: PageParts): string {
 </html>
 `
 }
-
-/** Text that stands safely in HTML, within quotes and without. */
-function escapeHtml(text: string): string {
-  const names: Readonly<Record<string, string>> = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-    "'": "&#39;",
-  }
-  return text.replace(/[&<>"']/g, (char) => names[char]!)
-}
-
-// Two docks and what goes between them.
-const mark = `<svg viewBox="0 0 32 20" width="32" height="20" aria-hidden="true"><rect x="1" y="3" width="8" height="14" rx="2"/><rect x="23" y="3" width="8" height="14" rx="2"/><path d="M11 10h7m-3-3.5 3.5 3.5-3.5 3.5"/></svg>`
-const favicon = encodeURIComponent(
-  `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke="#2f7fd1" stroke-width="2.6"><rect x="2" y="8" width="8" height="16" rx="2"/><rect x="22" y="8" width="8" height="16" rx="2"/><path d="M12 16h7m-3-4 4 4-4 4"/></svg>`,
-)

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto"
+import { sourceHash } from "../../../page/source-hash.ts"
 import { chatScript } from "./chat-script.ts"
 import { pageMarkup } from "./markup.ts"
 import { receiptScript } from "./receipt-script.ts"
@@ -21,8 +21,8 @@ export function createPage(modelName: string): Page {
   const html = pageMarkup({ modelName, style: pageStyle, script })
   const policy = [
     "default-src 'none'",
-    `script-src '${sourceHash(script)}'`,
-    `style-src '${sourceHash(pageStyle)}'`,
+    `script-src ${sourceHash(script)}`,
+    `style-src ${sourceHash(pageStyle)}`,
     "connect-src 'self'",
     "img-src data:",
     "base-uri 'none'",
@@ -38,8 +38,4 @@ export function createPage(modelName: string): Page {
       "cache-control": "no-cache",
     },
   }
-}
-
-function sourceHash(source: string): string {
-  return `sha256-${createHash("sha256").update(source).digest("base64")}`
 }
