@@ -109,9 +109,7 @@ export class JudgedAgent {
       for (const block of blocks) {
         const start = block * this.blockBytes
         this.#fill(layer, start, this.blockBytes, this.#epoch, true)
-        this.runs[layer] = this.runs[layer]!.filter(
-          ({ targetOffset }) => targetOffset < start || targetOffset >= start + this.blockBytes,
-        )
+        this.#forget(layer, start, this.blockBytes)
       }
     }
   }
@@ -119,6 +117,7 @@ export class JudgedAgent {
   /** Writes the pattern of an epoch into a range, as the agent's own process would. */
   write(region: number, offset: number, length: number, epoch: number): void {
     this.#fill(region, offset, length, epoch, false)
+    this.#forget(region, offset, length)
   }
 
   /** Notes that bytes were to land: what is to be found from now on. */
@@ -130,6 +129,13 @@ export class JudgedAgent {
   /** Takes what is there for what is expected: after a transfer that has failed, whose target says nothing. */
   accept(region: number, offset: number, length: number): void {
     this.expected[region]!.set(this.memory(region).subarray(offset, offset + length), offset)
+  }
+
+  /** What was to land in a range no longer says what is there. */
+  #forget(region: number, offset: number, length: number): void {
+    this.runs[region] = this.runs[region]!.filter(
+      ({ targetOffset }) => targetOffset < offset || targetOffset >= offset + length,
+    )
   }
 
   #fill(region: number, offset: number, length: number, epoch: number, poison: boolean): void {

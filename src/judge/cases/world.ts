@@ -13,6 +13,8 @@ export interface Role {
   readonly cache: CacheShape
   /** What its memory holds at first: a pattern to be moved, or poison. */
   readonly holds: "pattern" | "poison"
+  /** The name that it gives itself, when not `name`: two agents of one name. */
+  readonly callsItself?: string
   readonly rails?: number
   /** Another path than the engine's own. */
   readonly path?: string

@@ -22,6 +22,8 @@ export const capabilities = [
   "blocks",
   /** A word with the end of a transfer, for the other side. */
   "notify",
+  /** The death of a peer ends its transfers with an error, soon and by itself. */
+  "peer-death",
   /** A transfer can be taken back. */
   "cancel",
   /** A transfer ends by itself at its deadline. */

@@ -7,6 +7,7 @@ export const capabilityTexts: Readonly<Record<Capability, string>> = {
   pieces: "any bytes to any place, as lists of pieces",
   blocks: "sequences by block tables, lent for a time",
   notify: "a word for the other side with the end of a transfer",
+  "peer-death": "an error, soon and by itself, when a peer dies",
   cancel: "a transfer that is taken back",
   deadline: "a transfer that ends by itself at its deadline",
   concurrent: "several transfers at the same time",

@@ -2,6 +2,7 @@
  * A driver of an engine that is not there: it moves bytes by reading and writing the memory files of its peers, and it
  * lies as it is told. `honest` tells no lie.
  */
+import { createHash } from "node:crypto"
 import {
   appendFileSync,
   closeSync,
@@ -31,6 +32,7 @@ interface Card {
   readonly pid: number
   readonly fds: readonly number[]
   readonly bytes: number
+  readonly blocks: number
   /** One stamp a block, moved when it is reused. */
   readonly stamps: number
   readonly notes: string
@@ -105,6 +107,7 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
       pid: process.pid,
       fds,
       bytes: regions[0]!.byteLength,
+      blocks: cache.blocks,
       stamps: stamps.fd,
       notes: notesFile,
     }
@@ -125,7 +128,7 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     return {}
   },
   lend: ({ blocks, tokens }) => ({
-    offer: JSON.stringify({ blocks, tokens, stamps: [...blocks].map((block) => stampOf(block)) }),
+    offer: JSON.stringify({ blocks, tokens, stamps: blocks.map(stampOf), hash: hashOf(blocks) }),
   }),
   withdraw: ({ offer }) => {
     const { blocks } = JSON.parse(offer) as { blocks: number[] }
@@ -198,7 +201,7 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
   poll: () => ({}),
   deregister() {
     if (lies("deregister")) return {}
-    new Uint8Array(stamps.view(0, stamps.byteLength)).fill(255)
+    stamps.view(0, stamps.byteLength).fill(255)
     return {}
   },
   async measure({ transfers, rounds }) {
@@ -212,6 +215,22 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
   },
   usage: () => ({ cpuMicros: 0, residentBytes: process.memoryUsage.rss() }),
   close: () => ({}),
+}
+
+/** One hash over the blocks in all layers of this agent. */
+function hashOf(blocks: readonly number[]): string {
+  const hash = createHash("md5")
+  for (const region of regions)
+    for (const block of blocks) hash.update(region.view(block * blockBytes(cache), blockBytes(cache)))
+  return hash.digest("hex")
+}
+
+/** The same, of a peer's blocks as they are now. */
+function hashThere({ card, fds }: Peer, blocks: readonly number[]): string {
+  const hash = createHash("md5")
+  const bytes = card.bytes / card.blocks
+  for (const fd of fds) for (const block of blocks) hash.update(readBytes(fd, bytes, block * bytes))
+  return hash.digest("hex")
 }
 
 const stampOf = (block: number): number => stamps.view(block, 1)[0]!
@@ -255,11 +274,14 @@ async function carry(job: Job): Promise<void> {
   const { args, peer, pieces } = job
   const began = job.posts
   if (lies("note-early")) note(job)
-  const before = seen(job)
   job.moved = 0
   const count = pieces.length.length
-  let lent: { blocks: number[]; stamps: number[] } | undefined
-  if (args.sequence !== undefined) lent = JSON.parse(args.sequence.offer) as typeof lent
+  let lent: { blocks: number[]; stamps: number[]; hash: string } | undefined
+  if (args.sequence !== undefined) {
+    if (!args.sequence.offer.startsWith("{")) return fail(job, "NO_LEASE", "there is no such lease")
+    lent = JSON.parse(args.sequence.offer) as typeof lent
+  }
+  const before = seen(job)
   if (lies("lost-id") && posts % 65_536 === 0) {
     job.state = "done"
     return
@@ -291,6 +313,8 @@ async function carry(job: Job): Promise<void> {
     (before.some((stamp, i) => stamp !== after[i]) || lent.blocks.some((_, i) => lent.stamps[i] !== after[i]))
   if ((reused && !lies("no-epochs")) || (before.includes(255) && !lies("deregister")))
     return fail(job, "REUSED", "the blocks were reused")
+  const tampered = args.integrity === "full" && hashThere(peer, lent!.blocks) !== lent!.hash
+  if (tampered && !lies("no-proof")) return fail(job, "DIFFER", "other bytes than were lent")
   if (job.posts !== began || job.state !== "pending") return
   job.state = "done"
   if (!lies("note-early") && !lies("no-note")) note(job)
@@ -299,7 +323,7 @@ async function carry(job: Job): Promise<void> {
 
 /** Stamps of the lent blocks as they are now. */
 function seen({ args, peer }: Job): number[] {
-  const all = Buffer.alloc(peer.card.bytes / blockBytes(cache))
+  const all = Buffer.alloc(peer.card.blocks)
   readSync(peer.stamps, all, 0, all.length, 0)
   if (args.sequence === undefined) return all.includes(255) ? [255] : []
   const { blocks } = JSON.parse(args.sequence.offer) as { blocks: number[] }

@@ -124,7 +124,7 @@ export class Stage implements AsyncDisposable {
     const driver = await DriverProcess.start(this.engine)
     try {
       const opened = await driver.open({
-        name: role.name,
+        name: role.callsItself ?? role.name,
         level,
         cache: role.cache,
         options: {},

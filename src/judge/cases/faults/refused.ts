@@ -1,0 +1,141 @@
+import { DriverFailed } from "../../driver/driver-failed.ts"
+import { hold, type JudgeCase } from "../case.ts"
+import { layOut } from "../lay-out.ts"
+import type { Piece } from "../pieces.ts"
+import { randomTables } from "../tables.ts"
+import { middleCache, pairOf, type World } from "../world.ts"
+import { freshPair, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
+
+/** Ways in which a piece leaves its region; the other pieces of the list are good. */
+function outside(piece: Piece, sourceBytes: number, targetBytes: number): Record<string, Piece> {
+  const { length } = piece
+  return {
+    "the source by one byte": { ...piece, sourceOffset: sourceBytes - length + 1 },
+    "the source by a page": { ...piece, sourceOffset: sourceBytes - length + 4096 },
+    "the source's end": { ...piece, sourceOffset: sourceBytes },
+    "the source by far": { ...piece, sourceOffset: 2 ** 45 },
+    "the source's start": { ...piece, sourceOffset: -8 },
+    "the target by one byte": { ...piece, targetOffset: targetBytes - length + 1 },
+    "the target's end": { ...piece, targetOffset: targetBytes },
+    "the target's start": { ...piece, targetOffset: -4096 },
+  }
+}
+
+/** A list with one piece outside is refused, nothing lands, and what comes after works. */
+async function outOfBounds(world: World, direction: "read" | "write"): Promise<void> {
+  const pair = await pairOf(world, { level: "pieces" })
+  const { scene, source, target } = pair
+  const good = layOut(world.random, { lengths: [4096, 4096, 8192, 100], source, target, align: 8 })
+  for (const [what, bad] of Object.entries(outside(good[2]!, source.regionBytes, target.regionBytes))) {
+    const pieces = good.with(2, bad)
+    const refused = await refusalOf(
+      (async () => {
+        const transfer = await scene.prepare(source, target, pieces, { direction })
+        await transfer.post()
+        const end = await transfer.end()
+        hold(end.state !== "done", "no-error", `a piece that leaves ${what} was called done`)
+        // An engine that finds it under way may have moved the good ones: those places say nothing.
+        for (const piece of good) target.accept(piece.targetRegion, piece.targetOffset, piece.length)
+        await transfer.release()
+      })(),
+    )
+    if (refused !== undefined)
+      hold(refused.text !== "", "no-reason", `a piece that leaves ${what} was refused without a word`)
+    await scene.check()
+    // As it was before, and a list of good ones still goes.
+    target.poison()
+    await (await scene.prepare(source, target, good, { direction })).run()
+    await scene.check()
+    target.poisonAgain()
+  }
+}
+
+/** Memory that its owner took back is not read any more, by plans that were made before either. */
+async function deregistered(world: World): Promise<void> {
+  const pair = await freshPair(world, "pieces", middleCache)
+  const { scene, source } = pair
+  const transfer = await prepareLarge(world, pair, "pieces", { direction: "read" })
+  await mustStillWork(world, pair, "pieces")
+  pair.target.poisonAgain()
+  await source.driver.ask("deregister", {})
+  const refused = await refusalOf(transfer.post(5000))
+  if (refused === undefined) {
+    const end = await transfer.end()
+    hold(end.state !== "done", "no-error", "a read of memory that its owner had taken back was called done")
+  }
+  // Nothing was to be had: nothing may have come.
+  await scene.check()
+}
+
+/** A lease that was taken back, and one that never was. */
+async function noLease(world: World): Promise<void> {
+  const pair = await pairOf(world, { level: "blocks" })
+  const { scene, source, target } = pair
+  const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
+  await scene.connect(target, source)
+  const { offer } = await source.driver.ask("lend", {
+    blocks: tables.sourceBlocks,
+    tokens: tables.tokens,
+    access: "read",
+  })
+  await source.driver.ask("withdraw", { offer })
+  // Its blocks belong to another request by now.
+  await source.driver.ask("reuse", { blocks: tables.sourceBlocks })
+  source.fillBlocks(tables.sourceBlocks)
+  await mustRefuse(world, pair, "a lease that was taken back", offer)
+  await mustRefuse(world, pair, "a lease that never was", "00000000-0000-4000-8000-000000000000")
+  await mustStillWork(world, pair, "blocks")
+}
+
+async function mustRefuse(
+  world: World,
+  { scene, source, target }: Awaited<ReturnType<typeof pairOf>>,
+  what: string,
+  offer: string,
+): Promise<void> {
+  const pieces = layOut(world.random, {
+    lengths: [source.blockBytes],
+    source,
+    target,
+    align: source.blockBytes,
+  })
+  const blocks = [Math.floor(pieces[0]!.targetOffset / target.blockBytes)]
+  const sequence = { offer, blocks, tokens: source.cache.blockTokens }
+  try {
+    const transfer = await scene.prepare(source, target, pieces, { direction: "read", sequence })
+    await transfer.post(5000)
+    const { state } = await transfer.end()
+    hold(state !== "done", "no-error", `a read by ${what} was called done`)
+    // It may have noticed when all was read.
+    transfer.fail()
+  } catch (thrown) {
+    if (!(thrown instanceof DriverFailed) || thrown.kind !== "error") throw thrown
+  }
+  await scene.check()
+}
+
+export const refused: readonly JudgeCase[] = [
+  ...(["read", "write"] as const).map(
+    (direction): JudgeCase => ({
+      suite: "faults",
+      name: `out-of-bounds-${direction}`,
+      title: "A wrong address reaches memory that is nobody's business, or costs the transfers after it.",
+      needs: ["pieces", direction],
+      run: (world) => outOfBounds(world, direction),
+    }),
+  ),
+  {
+    suite: "faults",
+    name: "deregistered",
+    title: "Memory that was given back is still read by a peer.",
+    needs: ["pieces", "read", "deregister"],
+    run: deregistered,
+  },
+  {
+    suite: "faults",
+    name: "withdrawn",
+    title: "Blocks that were taken back are still read by a peer, after another request has them.",
+    needs: ["blocks", "read"],
+    run: noLease,
+  },
+]

@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from "node:timers/promises"
+import type { JudgeCase } from "../case.ts"
+import type { World } from "../world.ts"
+import { freshPair, holdToItsWord, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
+
+type Level = "pieces" | "blocks"
+/** How long after the end of a transfer its target is watched. */
+const watchMillis = 300
+
+/** A peer that neither answers nor dies: the transfer ends by its deadline, and nothing of it comes later. */
+async function stopped(world: World, level: Level, delayMillis: number): Promise<void> {
+  const pair = await freshPair(world, level)
+  const { scene, source, target } = pair
+  const transfer = await prepareLarge(world, pair, level, { direction: "read" })
+  if (delayMillis === 0) source.driver.pause()
+  try {
+    const posting = refusalOf(transfer.post(1500))
+    if (delayMillis > 0) {
+      await sleep(delayMillis)
+      source.driver.pause()
+    }
+    if ((await posting) === undefined) holdToItsWord(transfer, await transfer.end())
+    else transfer.fail()
+    await scene.check()
+    // The blocks belong to somebody else now.
+    target.poisonAgain()
+  } finally {
+    source.driver.resume()
+  }
+  await sleep(watchMillis)
+  await scene.check()
+  scene.forget(source)
+  await mustStillWork(world, pair, level)
+}
+
+/** A deadline that passes while bytes move. */
+async function deadline(world: World, level: Level): Promise<void> {
+  const pair = await freshPair(world, level)
+  const { scene, target } = pair
+  for (const millis of [1, 2, 5, 10]) {
+    const transfer = await prepareLarge(world, pair, level, { direction: "read" })
+    if ((await refusalOf(transfer.post(millis))) === undefined) holdToItsWord(transfer, await transfer.end())
+    await scene.check()
+    target.poisonAgain()
+    await sleep(watchMillis / 3)
+    await scene.check()
+  }
+  await mustStillWork(world, pair, level)
+}
+
+/** Taken back while bytes move: from its end on nothing of it is written any more. */
+async function cancelled(world: World, level: Level, direction: "read" | "write"): Promise<void> {
+  const pair = await freshPair(world, level)
+  const { scene, target } = pair
+  for (const delayMillis of [0, 1, 3, 8].slice(0, world.rounds(4))) {
+    const transfer = await prepareLarge(world, pair, level, { direction })
+    await transfer.post()
+    if (delayMillis > 0) await sleep(delayMillis)
+    await transfer.cancel()
+    const end = await transfer.end()
+    transfer.mustBe(end, "cancelled", "done", "failed")
+    // It says that it has ended: at once the blocks are somebody else's.
+    holdToItsWord(transfer, end)
+    if (end.state === "done") await scene.check()
+    target.poisonAgain()
+    await sleep(watchMillis)
+    await scene.check()
+    await transfer.release()
+  }
+  await mustStillWork(world, pair, level)
+}
+
+const levels = ["pieces", "blocks"] as const
+
+export const stoppedPeers: readonly JudgeCase[] = [
+  ...levels.flatMap((level) =>
+    (
+      [
+        ["stopped-before", 0],
+        ["stopped-under-way", 2],
+      ] as const
+    ).map(
+      ([name, delay]): JudgeCase => ({
+        suite: "faults",
+        name: `${name}-${level}`,
+        title:
+          "A host that hangs makes the others hang, and what it sends later overwrites the next request.",
+        needs: ["read", "deadline"],
+        run: (world) => stopped(world, level, delay),
+      }),
+    ),
+  ),
+  ...levels.map(
+    (level): JudgeCase => ({
+      suite: "faults",
+      name: `deadline-${level}`,
+      title: "A transfer whose deadline has passed goes on writing.",
+      needs: ["read", "deadline"],
+      run: (world) => deadline(world, level),
+    }),
+  ),
+  ...levels.flatMap((level) =>
+    (["read", "write"] as const).map(
+      (direction): JudgeCase => ({
+        suite: "faults",
+        name: `cancelled-${level}-${direction}`,
+        title: "A cancelled request goes on writing into blocks that have been given away.",
+        needs: [direction, "cancel"],
+        run: (world) => cancelled(world, level, direction),
+      }),
+    ),
+  ),
+]

@@ -1,0 +1,153 @@
+import { sizeText } from "../../terminal/units.ts"
+import { DriverFailed } from "../driver/driver-failed.ts"
+import { hold, type JudgeCase, NotSupported } from "./case.ts"
+import type { JudgedAgent } from "./judged-agent.ts"
+import { layOut } from "./lay-out.ts"
+import { randomTables } from "./tables.ts"
+import { pairOf, smallCache, type World } from "./world.ts"
+
+/** What a process may keep of transfers that were forgotten: its allocator's slack, and pages of code first used. */
+const growthBytesMax = 24 * 2 ** 20
+
+async function resident({ driver }: JudgedAgent): Promise<number> {
+  return (await driver.ask("usage", {})).residentBytes
+}
+
+/** Thousands of transfers are prepared and forgotten, a few are posted: the process does not grow with their number. */
+async function prepareRelease(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "pieces", cache: smallCache })
+  const pieces = layOut(world.random, {
+    lengths: Array.from({ length: 64 }, () => 512),
+    source,
+    target,
+    align: 8,
+  })
+  const half = world.rounds(1000)
+  const sizes: number[] = []
+  for (let round = 0; round < 2 * half; round++) {
+    const transfer = await scene.prepare(source, target, pieces, { direction: "read" })
+    if (round % 25 !== 0) {
+      await transfer.release()
+      continue
+    }
+    await transfer.run()
+    await scene.check()
+    target.poisonAgain()
+    if (round === half - (half % 25)) sizes.push(await resident(target))
+  }
+  const growth = (await resident(target)) - sizes[0]!
+  hold(
+    growth < growthBytesMax,
+    "leak",
+    `the process grew by ${sizeText(growth)} while ${half} transfers were prepared and forgotten`,
+  )
+}
+
+/** A peer is forgotten and met again, many times. */
+async function reconnect(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "blocks", cache: smallCache, fresh: true })
+  for (let round = 0; round < world.rounds(20); round++) {
+    const tables = randomTables(world.random, source, target, world.random.between(1, 100))
+    source.fillBlocks(tables.sourceBlocks)
+    await (await scene.prepareSequence(source, target, tables, { direction: "read" })).run()
+    await scene.check()
+    target.poisonAgain()
+    await target.driver.ask("disconnect", { peer: source.name })
+    scene.forget(source)
+  }
+}
+
+const posts = 66_000
+const chunks = 12
+/** What the default run spends on it. */
+const postsMillisMax = 25_000
+
+/** More transfers than 16 bits can count, on one connection; the content changes now and then. */
+async function manyPosts(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "pieces", cache: smallCache })
+  const pieces = layOut(world.random, { lengths: [8, 24], source, target, align: 8 })
+  const transfer = await scene.prepare(source, target, pieces, { direction: "read" })
+  const measured = async (rounds: number): Promise<number> => {
+    source.fillAll()
+    const args = { transfers: [transfer.number], rounds, millis: 0, pauseMicros: 0, threads: 1 }
+    transfer.posted()
+    const { micros } = await target.driver.ask("measure", args, { millis: 60_000 })
+    hold(micros.length === rounds, "lied", `${rounds} rounds were asked for and ${micros.length} done`)
+    transfer.land()
+    await scene.check()
+    target.poisonAgain()
+    return micros.reduce((sum, each) => sum + each, 0) / 1000
+  }
+  const millis = ((await measured(300)) / 300) * posts
+  if (millis > postsMillisMax && world.effort !== "long")
+    throw new NotSupported(
+      `${posts} transfers take about ${Math.round(millis / 1000)} s here; --long does them`,
+    )
+  for (let chunk = 0; chunk < chunks; chunk++) await measured(posts / chunks)
+  await transfer.release()
+}
+
+/** Two senders that call themselves by one name: refused, or kept apart. */
+async function equalNames(world: World): Promise<void> {
+  const roles = ["prefill-a", "prefill-b"].map((name) => ({
+    name,
+    callsItself: "prefill",
+    cache: smallCache,
+    holds: "pattern" as const,
+  }))
+  const scene = await world.scene({
+    level: "pieces",
+    fresh: true,
+    roles: [...roles, { name: "decode", cache: smallCache, holds: "poison" }],
+  })
+  const [target] = scene.agents.slice(2)
+  for (let round = 0; round < 3; round++) {
+    for (const source of scene.agents.slice(0, 2)) {
+      try {
+        const lengths = Array.from({ length: 12 }, () => world.random.between(1, 5000))
+        const pieces = layOut(world.random, { lengths, source, target: target!, align: 1 })
+        const transfer = await scene.prepare(source, target!, pieces, { direction: "read" })
+        await transfer.post()
+        const end = await transfer.end()
+        if (end.state === "done") transfer.land()
+        else transfer.fail()
+        await transfer.release()
+      } catch (thrown) {
+        if (!(thrown instanceof DriverFailed) || thrown.kind !== "error") throw thrown
+      }
+      await scene.check()
+      target!.poisonAgain()
+    }
+  }
+}
+
+export const lifecycle: readonly JudgeCase[] = [
+  {
+    suite: "lifecycle",
+    name: "prepare-release",
+    title: "A server that runs for a week runs out of memory.",
+    needs: ["pieces", "read"],
+    run: prepareRelease,
+  },
+  {
+    suite: "lifecycle",
+    name: "reconnect",
+    title: "After some hours of coming and going peers, a new connection reads from an old one's memory.",
+    needs: ["read"],
+    run: reconnect,
+  },
+  {
+    suite: "lifecycle",
+    name: "many-posts",
+    title: "After 65,536 transfers their numbers begin anew, and one is taken for another.",
+    needs: ["pieces", "read"],
+    run: manyPosts,
+  },
+  {
+    suite: "lifecycle",
+    name: "equal-names",
+    title: "Two workers that were started with one name are taken for each other.",
+    needs: ["pieces", "read", "peers"],
+    run: equalNames,
+  },
+]

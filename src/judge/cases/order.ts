@@ -1,0 +1,243 @@
+import { setTimeout as sleep } from "node:timers/promises"
+import { hold, type JudgeCase } from "./case.ts"
+import type { JudgedAgent } from "./judged-agent.ts"
+import { layOut } from "./lay-out.ts"
+import type { Piece } from "./pieces.ts"
+import { randomTables } from "./tables.ts"
+import { type Pair, pairOf, smallCache, type World } from "./world.ts"
+
+type Direction = "read" | "write"
+
+/** Two transfers and the pieces of a third, for rounds that look at what is being written. */
+const someLengths = ({ random }: World): number[] =>
+  Array.from({ length: random.between(1, 60) }, () => random.pick([8, 100, 4096, 4096, 20_000]))
+
+/** The whole target is looked at as soon as the engine says that it is done: many times, with other sizes. */
+async function visible(world: World, direction: Direction): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "pieces", cache: smallCache })
+  for (let round = 0; round < world.rounds(60); round++) {
+    const few = world.random.below(2) === 0
+    const lengths = few
+      ? [world.random.between(1, 64)]
+      : someLengths(world).map((length) => Math.min(length, 4096))
+    const pieces = layOut(world.random, { lengths, source, target, align: 1 })
+    await (await scene.prepare(source, target, pieces, { direction })).run()
+    await scene.check()
+    target.poisonAgain()
+  }
+}
+
+/** The same, while three other transfers of the same agents are under way. */
+async function visibleUnderLoad(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "pieces" })
+  for (let round = 0; round < world.rounds(10); round++) {
+    const lengths = Array.from({ length: 4 }, () => someLengths(world))
+    const all = layOut(world.random, { lengths: lengths.flat(), source, target, align: 8 })
+    let next = 0
+    const transfers = []
+    for (const { length } of lengths) {
+      const pieces = all.slice(next, next + length)
+      next += length
+      transfers.push(await scene.prepare(source, target, pieces, { direction: "read" }))
+    }
+    for (const transfer of transfers) await transfer.post()
+    for (const transfer of world.random.shuffled(transfers)) {
+      await transfer.done()
+      lookAt(transfer.to, transfer.pieces)
+      await transfer.release()
+    }
+    await scene.check()
+    target.poisonAgain()
+  }
+}
+
+/** Holds the pieces of one transfer against what must be there; others may still be under way around them. */
+function lookAt(target: JudgedAgent, pieces: readonly Piece[]): void {
+  for (const { targetRegion, targetOffset, length } of pieces) {
+    const end = targetOffset + length
+    const found = target.memory(targetRegion).subarray(targetOffset, end)
+    const right = Buffer.compare(found, target.expected[targetRegion]!.subarray(targetOffset, end)) === 0
+    hold(
+      right,
+      "wrong-bytes",
+      `${length} bytes at byte ${targetOffset} of layer ${targetRegion} of ${target.name} were not there when their transfer was called done, while others were under way`,
+    )
+  }
+}
+
+/** Somebody else writes into other blocks of both sides while a transfer runs: nothing of that is lost or moved. */
+async function concurrentWriter(world: World, direction: Direction): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "pieces" })
+  const { random } = world
+  for (let round = 0; round < world.rounds(8); round++) {
+    const count = 60
+    const spare = random.distinct(24, source.cache.blocks - 40, source.cache.blocks)
+    const tables = random.distinct(count, 2, source.cache.blocks - 40)
+    const into = random.distinct(count, 2, target.cache.blocks - 40)
+    const pieces = tables.flatMap((block, i) => blockPieces(source, block, into[i]!))
+    const transfer = await scene.prepare(source, target, pieces, { direction })
+    const posting = transfer.post()
+    // As long as it runs, a few blocks at a time.
+    for (let turn = 0; turn < 12; turn++) {
+      source.fillBlocks([spare[turn]!])
+      target.fillBlocks([spare[turn + 12]!])
+      await sleep(0)
+    }
+    await posting
+    await transfer.done()
+    await transfer.release()
+    await scene.check()
+    target.poisonAgain()
+  }
+}
+
+/** One block of all layers, from one place to another. */
+export function blockPieces(agent: JudgedAgent, from: number, to: number): Piece[] {
+  return Array.from({ length: agent.cache.layers }, (_, layer) => ({
+    sourceRegion: layer,
+    sourceOffset: from * agent.blockBytes,
+    targetRegion: layer,
+    targetOffset: to * agent.blockBytes,
+    length: agent.blockBytes,
+  }))
+}
+
+const noteMillis = 5000
+
+/** The other side is told once for each end, and when it hears it the bytes are there. */
+async function notes(world: World, level: "pieces" | "blocks", direction: Direction): Promise<void> {
+  const pair = await pairOf(world, { level })
+  const { scene, source, target } = pair
+  const [poster, listener] = direction === "read" ? [target, source] : [source, target]
+  await listener.driver.ask("notes", {})
+  const sent: string[] = []
+  const heard: string[] = []
+  for (let round = 0; round < world.rounds(12); round++) {
+    const note = `request ${round} "of" ${world.random.uint32()} é`
+    const transfer = await prepareSome(world, pair, level, direction, note)
+    // A prepared transfer says its word each time.
+    const posts = level === "pieces" && round % 4 === 0 ? 2 : 1
+    for (let post = 0; post < posts; post++) {
+      sent.push(note)
+      await transfer.post()
+      await hear(listener, heard, sent.length)
+      // The word is the engine's promise: the bytes are looked at before it is asked whether it is done.
+      transfer.land()
+      await scene.check()
+      transfer.mustBe(await transfer.end(), "done")
+    }
+    await transfer.release()
+    target.poisonAgain()
+  }
+  await sleep(100)
+  await hear(listener, heard, 0)
+  const froms = new Set(heard.map((text) => text.split("\0")[0]))
+  hold(
+    froms.size === 1 && froms.has(poster.name),
+    "notes",
+    `notes came from ${[...froms].join(", ")}, not from ${poster.name} alone`,
+  )
+  const texts = heard.map((text) => text.split("\0")[1])
+  hold(
+    texts.join("\n") === sent.join("\n"),
+    "notes",
+    `${sent.length} notes were sent, ${texts.length} came, and they are not the same: ${firstOther(sent, texts)}`,
+  )
+}
+
+function firstOther(sent: readonly string[], heard: readonly (string | undefined)[]): string {
+  const at = [...sent, undefined].findIndex((text, i) => text !== heard[i])
+  return `number ${at} was ${JSON.stringify(sent[at] ?? null)} and came as ${JSON.stringify(heard[at] ?? null)}`
+}
+
+/** Listens until so many have come. */
+async function hear(listener: JudgedAgent, heard: string[], count: number): Promise<void> {
+  for (const end = performance.now() + noteMillis; ; ) {
+    const { notes } = await listener.driver.ask("notes", {})
+    heard.push(...notes.map(({ from, text }) => `${from}\0${text}`))
+    if (heard.length >= count) return
+    hold(
+      performance.now() < end,
+      "notes",
+      `${heard.length} of ${count} notes had come ${noteMillis} ms after the last transfer was posted`,
+    )
+    await sleep(1)
+  }
+}
+
+async function prepareSome(world: World, pair: Pair, level: string, direction: Direction, note: string) {
+  const { scene, source, target } = pair
+  if (level === "pieces") {
+    const pieces = layOut(world.random, { lengths: someLengths(world), source, target, align: 8 })
+    return await scene.prepare(source, target, pieces, { direction, note })
+  }
+  const tokens = world.random.between(1, 30 * source.cache.blockTokens)
+  const tables = randomTables(world.random, source, target, tokens)
+  return await scene.prepareSequence(source, target, tables, { direction, note })
+}
+
+/** A note of a transfer that failed would make the other side free what was never read. */
+async function noNoteOfFailure(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "blocks" })
+  const tables = randomTables(world.random, source, target, 20 * source.cache.blockTokens)
+  await source.driver.ask("notes", {})
+  const transfer = await scene.prepareSequence(source, target, tables, { direction: "read", note: "done" })
+  await source.driver.ask("reuse", { blocks: tables.sourceBlocks })
+  source.fillBlocks(tables.sourceBlocks)
+  await transfer.post()
+  const end = await transfer.end()
+  transfer.mustBe(end, "failed")
+  transfer.fail()
+  await sleep(100)
+  const { notes } = await source.driver.ask("notes", {})
+  hold(
+    notes.length === 0,
+    "notes",
+    `a transfer that failed (${end.error?.code}) told the other side ${JSON.stringify(notes[0]?.text)}`,
+  )
+  await transfer.release()
+  await scene.check()
+}
+
+const eachWay = (make: (direction: Direction) => JudgeCase): JudgeCase[] => [make("read"), make("write")]
+
+export const order: readonly JudgeCase[] = [
+  ...eachWay((direction) => ({
+    suite: "order",
+    name: `visible-${direction}`,
+    title:
+      "A transfer is called done before its last bytes are there, and the model reads what was there before.",
+    needs: ["pieces", direction],
+    run: (world) => visible(world, direction),
+  })),
+  {
+    suite: "order",
+    name: "visible-under-load",
+    title: "With several requests at once, one is called done for the bytes of another.",
+    needs: ["pieces", "read", "concurrent"],
+    run: visibleUnderLoad,
+  },
+  ...eachWay((direction) => ({
+    suite: "order",
+    name: `concurrent-writer-${direction}`,
+    title: "What the model writes into other blocks during a transfer is lost, or moved along.",
+    needs: ["pieces", direction],
+    run: (world) => concurrentWriter(world, direction),
+  })),
+  ...(["pieces", "blocks"] as const).flatMap((level) =>
+    eachWay((direction) => ({
+      suite: "order",
+      name: `notes-${level}-${direction}`,
+      title: "The other side hears of a transfer before its bytes are there, twice, or never.",
+      needs: level === "pieces" ? ["pieces", "notify", direction] : ["notify", direction],
+      run: (world) => notes(world, level, direction),
+    })),
+  ),
+  {
+    suite: "order",
+    name: "no-note-of-failure",
+    title: "The other side hears that a transfer is done which has failed, and frees what nobody has.",
+    needs: ["read", "notify", "epochs"],
+    run: noNoteOfFailure,
+  },
+]
