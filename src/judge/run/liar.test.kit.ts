@@ -282,6 +282,7 @@ async function carry(job: Job): Promise<void> {
     lent = JSON.parse(args.sequence.offer) as typeof lent
   }
   const before = seen(job)
+  if (before.includes(255) && !lies("deregister")) return fail(job, "NOT_REGISTERED", "taken back")
   if (lies("lost-id") && posts % 65_536 === 0) {
     job.state = "done"
     return
