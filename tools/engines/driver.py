@@ -48,18 +48,21 @@ def load_libraries(arguments):
 
     --load PATH        the library that the user has named
     --else NAME=PATH   the machine's own library of that name, or PATH where it has none
+
+    The loader gives a library that is loaded to whoever asks for its name later. It gives its symbols to nobody else: an
+    engine that has brought its own keeps that one.
     """
     rest = []
     words = iter(arguments)
     for word in words:
         if word == "--load":
-            ctypes.CDLL(next(words), mode=ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(next(words))
         elif word == "--else":
             name, path = next(words).split("=", 1)
             try:
-                ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+                ctypes.CDLL(name)
             except OSError:
-                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+                ctypes.CDLL(path)
         else:
             rest.append(word)
     return rest
@@ -138,6 +141,8 @@ class Engine:
     """What a driver asks of an engine. Every method may raise."""
 
     capabilities = ()
+    # Whether it moves only while it is called: on both sides, then, also where nothing was asked.
+    wants_polling = False
 
     def open(self, name, level, path, options, regions):
         """Opens the agent; returns {"about", "version", "libraries", "micros": {"open", "register"}}."""
@@ -317,7 +322,7 @@ class Driver:
         return {"notes": [{"from": sender, "text": text} for sender, text in self.engine.notes()]}
 
     def on_poll(self, question):
-        self.polling = bool(question["on"])
+        self.polling = bool(question["on"]) and self.engine.wants_polling
 
     def on_deregister(self, question):
         self.engine.deregister()

@@ -47,6 +47,7 @@ class Nixl(driver.Engine):
         self.peers = {}
         self.peer_of_agent = {}
         self.grids = {}
+        self.heard = []
 
     def open(self, name, level, path, options, regions):
         started = now()
@@ -54,6 +55,7 @@ class Nixl(driver.Engine):
         self.level = level
         self.backend = path or "UCX"
         progress = bool(options.get("progress", True))
+        self.wants_polling = not progress
         # Threads may call an agent at the same time only where it is told so.
         sync = getattr(api, "nixl_thread_sync_t", None)
         settings = {} if sync is None else {"sync_mode": sync[STRICT]}
@@ -170,9 +172,15 @@ class Nixl(driver.Engine):
     def release_list(self, prepared):
         self.agent.release_dlist_handle(prepared)
 
+    def poll(self):
+        """NIXL without its thread moves in this call."""
+        for agent, texts in self.agent.get_new_notifs().items():
+            self.heard += [(self.peer_of_agent.get(agent, agent), text.decode(errors="replace")) for text in texts]
+
     def notes(self):
-        return [(self.peer_of_agent.get(agent, agent), text.decode(errors="replace"))
-                for agent, texts in self.agent.get_new_notifs().items() for text in texts]
+        self.poll()
+        heard, self.heard = self.heard, []
+        return heard
 
     def deregister(self):
         self.agent.deregister_memory(self.registered)

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { type DriverStart, driverFolder } from "./check-peer.ts"
+import type { PeerFamily } from "./peer-spec.ts"
 import type { InstalledPeer } from "./peer-store.ts"
 import { requirements } from "./requirements.ts"
 import { cudaDriver, hasCudaDriver } from "./stand-in-cuda.ts"
@@ -23,24 +24,25 @@ export function driverStart(
   { path, libfabric = namedLibfabric() }: DriverChoice = {},
   user: NodeJS.ProcessEnv = process.env,
 ): DriverStart {
-  const { driver, libraries, environment } = requirements[peer.family]
-  const standIn = join(peer.folder, cudaDriver)
+  const { family, version, folder } = peer
+  const { driver, libraries, environment } = requirements[family]
+  const standIn = join(folder, cudaDriver)
   const args = [
     ...(existsSync(standIn) && !hasCudaDriver() ? ["--else", `${cudaDriver}=${standIn}`] : []),
-    ...libraries.flatMap(({ name, below }) => [
-      "--else",
-      `${name}=${join(peer.folder, peer.site, below, name)}`,
-    ]),
-    ...(libfabric === undefined ? [] : ["--load", libfabric]),
+    ...libraries.flatMap(({ name, below }) => ["--else", `${name}=${join(folder, peer.site, below, name)}`]),
+    ...(libfabric === undefined || !wantsLibfabric(family, path) ? [] : ["--load", libfabric]),
   ]
-  const { family, version, folder } = peer
   return {
     // Settings and packages of the user's own Python stay out.
     python: join(folder, "venv", "bin", "python"),
     args: ["-E", "-s", "-B", join(driverFolder, driver), ...args],
-    env: unlessSet(environment(version, family === "nixl" ? path : undefined), user),
+    env: unlessSet(environment(version, path), user),
   }
 }
+
+/** A path that goes without it must not be judged with another library in its process. */
+export const wantsLibfabric = (family: PeerFamily, path: string | undefined): boolean =>
+  family === "nixl" && (path === undefined || path === "LIBFABRIC")
 
 /** The library that `KVFERRY_LIBFABRIC` names: its path. */
 export function namedLibfabric(user: NodeJS.ProcessEnv = process.env): string | undefined {

@@ -1,6 +1,6 @@
 import { join } from "node:path"
 import { checkPeer, type DriverStart, driverFolder } from "./check-peer.ts"
-import { type DriverChoice, driverStart, namedLibfabric, unlessSet } from "./driver-start.ts"
+import { type DriverChoice, driverStart, namedLibfabric, unlessSet, wantsLibfabric } from "./driver-start.ts"
 import { compareVersions, type PeerFamily, peerName } from "./peer-spec.ts"
 import { installedPeer } from "./peer-store.ts"
 import { requirements } from "./requirements.ts"
@@ -50,7 +50,7 @@ async function inPython(
   { path, libfabric = namedLibfabric() }: DriverChoice,
 ): Promise<PeerInstall | NoPeer> {
   const { driver, environment } = requirements[family]
-  const load = libfabric === undefined ? [] : ["--load", libfabric]
+  const load = libfabric === undefined || !wantsLibfabric(family, path) ? [] : ["--load", libfabric]
   const args = ["-B", join(driverFolder, driver), ...load]
   const check = await checkPeer({ python, args, env: { NIXL_LOG_LEVEL: "ERROR" } })
   if ("error" in check) return { unavailable: `${python} has no ${family} that loads: ${check.error}` }
