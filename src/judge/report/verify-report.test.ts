@@ -31,7 +31,7 @@ test("every engine, case, verdict, cause, reason and finding of the document sta
         assert.ok(words === undefined || text.includes(words), words)
     }
   }
-  assert.ok(text.includes("the base address of the region was read: 7 cases"))
+  assert.ok(text.includes("the base address of the region was read in place of the block's: 7 cases"))
   assert.ok(text.includes("no end in its time"))
   assert.ok(text.includes("a process died"))
   const cells = tags.filter(({ attributes }) => /^cell /.test(attributes.get("class") ?? ""))
