@@ -1,7 +1,7 @@
 import { type Axis, linearAxis, tightLogAxis } from "../../page/axis.ts"
 import { html, type Markup } from "../../page/html.ts"
 import type { LoadResult } from "../load-document.ts"
-import { ceilingOf, digits, gigabits, gigabytes, ratioNumber, unprovenText } from "./figures.ts"
+import { ceilingOf, digits, fixed, gigabits, gigabytes, ratioNumber, unprovenText } from "./figures.ts"
 import { engineName } from "./frame.ts"
 import { markAt, type Series } from "./load-series.ts"
 
@@ -31,12 +31,7 @@ export function ratioBars(series: readonly Series[], base: string | undefined): 
     if (ratio === undefined) return unproven(each.result)
     const title = `${engine}: ${ratioNumber(ratio.median)}, 95 % interval ${ratioNumber(ratio.low)} to ${ratioNumber(ratio.high)}`
     const picture = html`<svg class="draw" height="${height}" role="img"><title>${title}</title>${ground}${whisker(axis, ratio)}${markAt(each, axis.at(ratio.median), height / 2, title)}</svg>`
-    return row(
-      each.result,
-      picture,
-      ratioNumber(ratio.median),
-      `${digits(ratio.low)} to ${digits(ratio.high)}`,
-    )
+    return row(each.result, picture, ratioNumber(ratio.median), `${fixed(ratio.low)} to ${fixed(ratio.high)}`)
   })
   return html`<div class="bars">
 ${rows}${scale(axis, (tick) => `${digits(tick)}×`)}</div>
