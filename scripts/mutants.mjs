@@ -1,0 +1,185 @@
+/**
+ * `npm run mutants`: breaks copies of our own engine, one mistake at a time, and looks whether the general suites notice.
+ *
+ * `npm run mutants -- --help` tells how. docs/mutants.md has the table of a run.
+ */
+import { writeFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
+import { parseArgs } from "node:util"
+import { checkPatches, readMutants } from "./mutant-patches.mjs"
+import { enginesHere, firstFailure, suiteNames } from "./mutant-suites.mjs"
+import { Workshop } from "./mutant-workshop.mjs"
+import { setUp } from "./setup.mjs"
+
+const help = `npm run mutants -- [options]
+
+  --only NN,MM       only these mutants, by their numbers or a part of their names
+  --patch FILE       a mutant of yours (a unified diff of src/) in place of the listed ones; may be given several times
+  --engines A,B      engines of \`kvferry verify\` (default: every kvferry path that runs here, as far as a mutant touches it)
+  --all-engines      do not leave out engines that a mutant cannot touch
+  --suites A,B       ${suiteNames.join(", ")} (default: all, in this order)
+  --jobs N           mutants at the same time (default: half of the processors, at least 1)
+  --markdown FILE    writes the table there too
+  --check            only looks whether every patch still applies
+  --no-control       leaves out the run without a mutant
+
+Exit code: 0 all were killed, 1 one survives, 2 wrong usage, 3 a patch that does not apply or compile, or the unbroken engine fails.
+`
+
+const usage = (text) => {
+  process.stderr.write(`mutants: ${text}\n`)
+  process.exit(2)
+}
+
+const options = readOptions()
+const mutants = readMutants(options)
+if (mutants.length === 0) usage("no mutant has such a number or name; see mutants/")
+const unfit = checkPatches(mutants)
+for (const { name, why } of unfit) process.stderr.write(`mutants: ${name} does not apply: ${why}\n`)
+if (unfit.length > 0) process.exit(3)
+if (options.check) {
+  process.stderr.write(`mutants: all ${mutants.length} patches apply\n`)
+  process.exit(0)
+}
+
+await setUp()
+const started = Date.now()
+const engines = options.engines ?? enginesHere()
+const workshop = new Workshop(options.jobs)
+const results = []
+process.once("SIGINT", () => {
+  workshop.close()
+  report(true)
+  process.exit(130)
+})
+try {
+  await workshop.build()
+  if (options.control) await control()
+  const queue = [...mutants]
+  await Promise.all(
+    workshop.benches.map(async (bench) => {
+      for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift())
+        await judge(bench, mutant)
+    }),
+  )
+} finally {
+  workshop.close()
+}
+process.exitCode = report(false)
+
+/** The engine as it is must pass all that its mutants are judged by, on every bench at the same time. */
+async function control() {
+  const failures = await Promise.all(
+    workshop.benches.map((bench) => firstFailure(bench, { engines, suites: options.suites })),
+  )
+  const failed = failures.find((failure) => failure !== undefined)
+  if (failed === undefined) {
+    process.stderr.write(`mutants: the unbroken engine passes (${seconds(started)})\n`)
+    return
+  }
+  process.stderr.write(
+    `mutants: the unbroken engine fails at ${failed.by}: nothing can be said of its mutants\n`,
+  )
+  if (failed.text !== "") process.stderr.write(`${failed.text}\n`)
+  workshop.close()
+  process.exit(3)
+}
+
+async function judge(bench, mutant) {
+  const begun = Date.now()
+  const problem = await bench.apply(mutant)
+  const failure =
+    problem === undefined
+      ? await firstFailure(bench, {
+          engines: options.allEngines ? engines : engines.filter(mutant.touches),
+          suites: options.suites,
+        })
+      : undefined
+  await bench.revert(mutant)
+  const result = { mutant, problem, failure, millis: Date.now() - begun }
+  results.push(result)
+  process.stderr.write(`  ${line(result)}\n`)
+  // What a suite says of somebody's own mutant is what they came for.
+  if (mutant.own && failure !== undefined && failure.text !== "") process.stderr.write(`${failure.text}\n`)
+}
+
+function line({ mutant, problem, failure, millis }) {
+  const end =
+    problem !== undefined
+      ? `NO MUTANT: ${problem}`
+      : failure === undefined
+        ? "SURVIVES"
+        : `killed by ${failure.by}`
+  return `${mutant.name.padEnd(44)} ${(millis / 1000).toFixed(0).padStart(4)} s  ${end}`
+}
+
+function report(interrupted) {
+  results.sort((a, b) => (a.mutant.name < b.mutant.name ? -1 : 1))
+  const none = results.filter(({ problem }) => problem !== undefined)
+  const killed = results.filter(({ failure }) => failure !== undefined)
+  const survivors = results.filter(({ problem, failure }) => problem === undefined && failure === undefined)
+  process.stdout.write(`${results.map(line).join("\n")}\n\n`)
+  const of = results.length - none.length
+  const score = of === 0 ? 0 : (100 * killed.length) / of
+  const left = interrupted ? `; interrupted, ${mutants.length - results.length} not tried` : ""
+  process.stdout.write(
+    `mutation score: ${killed.length} of ${of} killed (${Math.floor(score)} %), ${seconds(started)}; engines ${engines.join(", ")}${left}\n`,
+  )
+  for (const { mutant } of survivors) process.stdout.write(`survives: ${mutant.name}: ${mutant.words}\n`)
+  if (options.markdown !== undefined) writeFileSync(options.markdown, markdown())
+  return none.length > 0 ? 3 : survivors.length > 0 ? 1 : 0
+}
+
+function markdown() {
+  const rows = results.map(
+    ({ mutant, failure, millis }) =>
+      `| ${mutant.name} | ${mutant.words} | ${failure === undefined ? "**survives**" : `\`${failure.by}\``} | ${(millis / 1000).toFixed(0)} |`,
+  )
+  return ["| mutant | what is wrong | killed by | s |", "| --- | --- | --- | --- |", ...rows, ""].join("\n")
+}
+
+function seconds(since) {
+  return `${((Date.now() - since) / 1000).toFixed(0)} s`
+}
+
+function readOptions() {
+  const list = (text) => text?.split(",").filter((part) => part !== "")
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: "string" },
+        patch: { type: "string", multiple: true },
+        engines: { type: "string" },
+        "all-engines": { type: "boolean" },
+        suites: { type: "string" },
+        jobs: { type: "string" },
+        markdown: { type: "string" },
+        check: { type: "boolean" },
+        "no-control": { type: "boolean" },
+        help: { type: "boolean" },
+      },
+    })
+    if (values.help) {
+      process.stdout.write(help)
+      process.exit(0)
+    }
+    const jobs = Number(values.jobs ?? Math.max(1, Math.floor(availableParallelism() / 2)))
+    if (!Number.isInteger(jobs) || jobs < 1 || jobs > 64) usage("--jobs is a number from 1 to 64")
+    const suites = list(values.suites) ?? suiteNames
+    const odd = suites.find((suite) => !suiteNames.includes(suite))
+    if (odd !== undefined) usage(`there is no suite ${odd}: ${suiteNames.join(", ")}`)
+    return {
+      only: list(values.only),
+      patches: values.patch,
+      engines: list(values.engines),
+      allEngines: values["all-engines"] === true,
+      suites,
+      jobs,
+      markdown: values.markdown,
+      check: values.check === true,
+      control: values["no-control"] !== true,
+    }
+  } catch (thrown) {
+    return usage(`${thrown.message}\n\n${help}`)
+  }
+}
