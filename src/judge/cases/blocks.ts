@@ -21,7 +21,7 @@ async function moveSequences(
 ): Promise<void> {
   const pair = await pairOf(world, { level: "blocks", ...caches })
   for (const tables of rounds(pair, world)) {
-    pair.source.fillBlocks(tables.sourceBlocks)
+    await pair.scene.reuse(pair.source, tables.sourceBlocks)
     const transfer = await pair.scene.prepareSequence(pair.source, pair.target, tables, { direction })
     await transfer.run()
     await pair.scene.check()
@@ -118,11 +118,10 @@ async function prefixHit(world: World): Promise<void> {
       targetBlocks: whole.targetBlocks.slice(0, hit),
       tokens: hit * blockTokens,
     }
-    source.fillBlocks(whole.sourceBlocks)
+    await scene.reuse(source, whole.sourceBlocks)
     await (await scene.prepareSequence(source, target, prefix, { direction: "read" })).run()
     // Meanwhile the source's first blocks belong to somebody else: the target's must stay as they are.
-    await source.driver.ask("reuse", { blocks: prefix.sourceBlocks })
-    source.fillBlocks(prefix.sourceBlocks)
+    await scene.reuse(source, prefix.sourceBlocks)
     const tail = {
       sourceBlocks: whole.sourceBlocks.slice(hit),
       targetBlocks: whole.targetBlocks.slice(hit),
@@ -140,8 +139,7 @@ async function reusedBlocks(world: World): Promise<void> {
   const tokens = 20 * source.cache.blockTokens
   const sourceBlocks = randomTable(world.random, source, tokens)
   for (let round = 0; round < world.rounds(8); round++) {
-    await source.driver.ask("reuse", { blocks: sourceBlocks })
-    source.fillBlocks(sourceBlocks)
+    await scene.reuse(source, sourceBlocks)
     const tables = {
       sourceBlocks: world.random.shuffled(sourceBlocks),
       targetBlocks: randomTable(world.random, target, tokens),

@@ -62,8 +62,7 @@ class PagedEngine {
       targetBlocks: this.#targetFree.take(count),
       tokens,
     }
-    await this.#source.driver.ask("reuse", { blocks: tables.sourceBlocks })
-    this.#source.fillBlocks(tables.sourceBlocks)
+    await this.#scene.reuse(this.#source, tables.sourceBlocks)
     const transfer = await this.#scene.prepareSequence(this.#source, this.#target, tables, {
       direction: "read",
     })

@@ -48,7 +48,7 @@ async function reconnect(world: World): Promise<void> {
   const { scene, source, target } = await pairOf(world, { level: "blocks", cache: smallCache, fresh: true })
   for (let round = 0; round < world.rounds(20); round++) {
     const tables = randomTables(world.random, source, target, world.random.between(1, 100))
-    source.fillBlocks(tables.sourceBlocks)
+    await scene.reuse(source, tables.sourceBlocks)
     await (await scene.prepareSequence(source, target, tables, { direction: "read" })).run()
     await scene.check()
     target.poisonAgain()

@@ -39,6 +39,20 @@ export class Scene implements AsyncDisposable {
     return this.agents.find((one) => one.name === name)!
   }
 
+  /** Blocks get another owner at their agent, who writes into them: said first, as an engine must. */
+  async reuse(agent: JudgedAgent, blocks: readonly number[]): Promise<void> {
+    if (this.level === "blocks") await agent.driver.ask("reuse", { blocks })
+    agent.fillBlocks(blocks)
+  }
+
+  /** All memory of an agent begins anew: a pattern of another epoch, or poison. */
+  async renew(agent: JudgedAgent, holds: "pattern" | "poison"): Promise<void> {
+    const blocks = Array.from({ length: agent.cache.blocks }, (_, block) => block)
+    if (this.level === "blocks") await agent.driver.ask("reuse", { blocks })
+    if (holds === "pattern") agent.fillAll()
+    else agent.poison()
+  }
+
   /** Puts an agent in the place of one of the same name, whose process has ended. */
   async replace(agent: JudgedAgent): Promise<void> {
     const before = this.agent(agent.name)

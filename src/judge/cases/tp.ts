@@ -3,6 +3,7 @@ import type { JudgeCase } from "./case.ts"
 import type { JudgedAgent } from "./judged-agent.ts"
 import type { Scene } from "./scene.ts"
 import { randomTable } from "./tables.ts"
+import type { TransferOptions } from "./transfer.ts"
 import { smallCache, type World } from "./world.ts"
 
 const degrees = [1, 2, 4] as const
@@ -16,7 +17,7 @@ function rankCache(rank: number, degree: number): CacheShape {
 
 function ranks(side: string, degree: number, holds: "pattern" | "poison") {
   return Array.from({ length: degree }, (_, rank) => ({
-    name: `${side}-${rank}`,
+    name: `${side}-tp${degree}-${rank}`,
     cache: rankCache(rank, degree),
     holds,
   }))
@@ -26,14 +27,19 @@ const shareHeads = (one: JudgedAgent, other: JudgedAgent): boolean =>
   one.cache.firstHead < other.cache.firstHead + other.cache.heads &&
   other.cache.firstHead < one.cache.firstHead + one.cache.heads
 
-/** Every decode rank reads its heads from the prefill ranks that have them. Each rank is a process with a table of its own. */
+/** All ranks of all degrees, in one scene for all cases: each is a process with tables of its own. */
+const roles = degrees.flatMap((degree) => [
+  ...ranks("prefill", degree, "pattern"),
+  ...ranks("decode", degree, "poison"),
+])
+
+/** Every decode rank reads its heads from the prefill ranks that have them. */
 async function reshard(world: World, prefill: number, decode: number): Promise<void> {
-  const scene = await world.scene({
-    level: "blocks",
-    roles: [...ranks("prefill", prefill, "pattern"), ...ranks("decode", decode, "poison")],
-  })
-  const [sources, targets] = [scene.agents.slice(0, prefill), scene.agents.slice(prefill)]
-  for (let round = 0; round < world.rounds(3); round++) {
+  const scene = await world.scene({ level: "blocks", roles })
+  const side = (name: string, degree: number): JudgedAgent[] =>
+    scene.agents.filter((agent) => agent.name.startsWith(`${name}-tp${degree}-`))
+  const [sources, targets] = [side("prefill", prefill), side("decode", decode)]
+  for (let round = 0; round < world.rounds(4); round++) {
     const tokens = world.random.between(1, 40 * model.blockTokens)
     await readAll(world, scene, sources, targets, tokens)
     await scene.check()
@@ -49,12 +55,17 @@ async function readAll(
   tokens: number,
 ): Promise<void> {
   const tables = new Map([...sources, ...targets].map((agent) => [agent, randomTable(random, agent, tokens)]))
-  for (const source of sources) source.fillBlocks(tables.get(source)!)
+  for (const source of sources) await scene.reuse(source, tables.get(source)!)
+  // A rank can prove blocks only to one that holds the same heads.
+  const options: TransferOptions = {
+    direction: "read",
+    ...(sources.length === targets.length ? {} : { integrity: "epoch" }),
+  }
   for (const target of targets) {
     const transfers = []
     for (const source of sources.filter((one) => shareHeads(one, target))) {
       const sequence = { sourceBlocks: tables.get(source)!, targetBlocks: tables.get(target)!, tokens }
-      const transfer = await scene.prepareSequence(source, target, sequence, { direction: "read" })
+      const transfer = await scene.prepareSequence(source, target, sequence, options)
       await transfer.post()
       transfers.push(transfer)
     }

@@ -85,7 +85,7 @@ export class Stage implements AsyncDisposable {
     const key = JSON.stringify([options.level, options.roles])
     const before = options.fresh === true ? undefined : this.#shared.get(key)
     if (before !== undefined) {
-      prepareMemory(before, options.roles)
+      await prepareMemory(before, options.roles)
       return before
     }
     const pattern = new Pattern(this.#seed)
@@ -108,7 +108,7 @@ export class Stage implements AsyncDisposable {
       await this.#close(scene)
       throw thrown
     }
-    prepareMemory(scene, options.roles)
+    await prepareMemory(scene, options.roles)
     if (options.fresh !== true) this.#shared.set(key, scene)
     return scene
   }
@@ -177,12 +177,8 @@ export class Stage implements AsyncDisposable {
   }
 }
 
-function prepareMemory(scene: Scene, roles: readonly Role[]): void {
-  for (const { name, holds } of roles) {
-    const agent = scene.agent(name)
-    if (holds === "pattern") agent.fillAll()
-    else agent.poison()
-  }
+async function prepareMemory(scene: Scene, roles: readonly Role[]): Promise<void> {
+  for (const { name, holds } of roles) await scene.renew(scene.agent(name), holds)
 }
 
 /** Waits for all; when one fails, ends the others. */

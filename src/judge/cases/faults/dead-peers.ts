@@ -52,7 +52,7 @@ async function restarted(world: World, level: "pieces" | "blocks"): Promise<void
   await scene.check()
   await source.driver.kill()
   const again = await world.reopen(scene, source)
-  again.fillAll()
+  await scene.renew(again, "pattern")
   await mustStillWork(world, { scene, source: again, target }, level)
   // And once more, now that both know each other.
   await mustStillWork(world, { scene, source: again, target }, level)

@@ -59,7 +59,7 @@ export async function mustStillWork(
 ): Promise<void> {
   target.poisonAgain()
   const tables = randomTables(world.random, source, target, 9 * source.cache.blockTokens)
-  source.fillBlocks(tables.sourceBlocks)
+  await scene.reuse(source, tables.sourceBlocks)
   const pieces = sequencePieces(source.cache, target.cache, tables)
   const transfer =
     level === "blocks"

@@ -80,8 +80,7 @@ async function noLease(world: World): Promise<void> {
   })
   await source.driver.ask("withdraw", { offer })
   // Its blocks belong to another request by now.
-  await source.driver.ask("reuse", { blocks: tables.sourceBlocks })
-  source.fillBlocks(tables.sourceBlocks)
+  await scene.reuse(source, tables.sourceBlocks)
   await mustRefuse(world, pair, "a lease that was taken back", offer)
   await mustRefuse(world, pair, "a lease that never was", "00000000-0000-4000-8000-000000000000")
   await mustStillWork(world, pair, "blocks")

@@ -3,7 +3,7 @@ import { CaseFailed, hold, type JudgeCase } from "../case.ts"
 import { randomTables } from "../tables.ts"
 import type { Transfer } from "../transfer.ts"
 import { pairOf, type World } from "../world.ts"
-import { freshPair, largeCache, refusalOf } from "./large.ts"
+import { largeCache, refusalOf } from "./large.ts"
 
 /** One block of the table goes to another request before the read: whichever it is, the read fails. */
 async function oneReused(world: World): Promise<void> {
@@ -13,8 +13,7 @@ async function oneReused(world: World): Promise<void> {
     const tables = randomTables(world.random, source, target, count * source.cache.blockTokens - position)
     const transfer = await scene.prepareSequence(source, target, tables, { direction: "read" })
     const block = tables.sourceBlocks[position]!
-    await source.driver.ask("reuse", { blocks: [block] })
-    source.fillBlocks([block])
+    await scene.reuse(source, [block])
     const refused = await refusalOf(transfer.post())
     if (refused === undefined) {
       const { state } = await transfer.end()
@@ -29,7 +28,7 @@ async function oneReused(world: World): Promise<void> {
 
 /** Blocks go to another request while they are read: failed, or all bytes of the first one; never a mix called done. */
 async function reusedUnderWay(world: World): Promise<void> {
-  const { scene, source, target } = await freshPair(world, "blocks")
+  const { scene, source, target } = await pairOf(world, { level: "blocks", cache: largeCache })
   const count = 240
   for (let round = 0; round < world.rounds(6); round++) {
     const tables = randomTables(world.random, source, target, count * largeCache.blockTokens)
@@ -38,8 +37,7 @@ async function reusedUnderWay(world: World): Promise<void> {
     if (round > 0) await sleep(round)
     // The last blocks first: they are the likeliest not to have been read yet.
     const taken = tables.sourceBlocks.slice(world.random.below(count))
-    await source.driver.ask("reuse", { blocks: taken })
-    source.fillBlocks(taken)
+    await scene.reuse(source, taken)
     if ((await posting) === undefined) settle(transfer, await transfer.end())
     else transfer.fail()
     await scene.check()

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { JudgeCase } from "../case.ts"
-import type { World } from "../world.ts"
-import { freshPair, holdToItsWord, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
+import { pairOf, type World } from "../world.ts"
+import { freshPair, holdToItsWord, largeCache, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
 
 type Level = "pieces" | "blocks"
 /** How long after the end of a transfer its target is watched. */
@@ -35,7 +35,7 @@ async function stopped(world: World, level: Level, delayMillis: number): Promise
 
 /** A deadline that passes while bytes move. */
 async function deadline(world: World, level: Level): Promise<void> {
-  const pair = await freshPair(world, level)
+  const pair = await pairOf(world, { level, cache: largeCache })
   const { scene, target } = pair
   for (const millis of [1, 2, 5, 10]) {
     const transfer = await prepareLarge(world, pair, level, { direction: "read" })
@@ -50,7 +50,7 @@ async function deadline(world: World, level: Level): Promise<void> {
 
 /** Taken back while bytes move: from its end on nothing of it is written any more. */
 async function cancelled(world: World, level: Level, direction: "read" | "write"): Promise<void> {
-  const pair = await freshPair(world, level)
+  const pair = await pairOf(world, { level, cache: largeCache })
   const { scene, target } = pair
   for (const delayMillis of [0, 1, 3, 8].slice(0, world.rounds(4))) {
     const transfer = await prepareLarge(world, pair, level, { direction })
