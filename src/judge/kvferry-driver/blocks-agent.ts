@@ -4,7 +4,7 @@ import { type Ticket, TicketFailed } from "../../agent/ticket.ts"
 import { checkedLayout, type KvLayout, layerBytes } from "../../kv/kv-layout.ts"
 import type { Cache, Lent } from "../../library/cache.ts"
 import { type KvAgent, openAgent } from "../../library/open-agent.ts"
-import type { TransferReceipt } from "../../receipt/receipt.ts"
+import type { IntegrityLevel, TransferReceipt } from "../../receipt/receipt.ts"
 import type { Answers, Capability, EngineReceipt, Questions } from "../driver/protocol.ts"
 import type { DrivenAgent, PreparedTransfer, RunningTransfer, TransferEnd } from "./driven-agent.ts"
 import { type DriverOptions, integrityOf, ownRdma } from "./driver-options.ts"
@@ -25,6 +25,8 @@ const capabilities: readonly Capability[] = [
   "heads",
   "receipts",
   "refuses-paths",
+  "peer-death",
+  "integrity",
 ]
 
 /** What a peer's card says at this level. */
@@ -70,7 +72,7 @@ export class BlocksAgent implements DrivenAgent {
       rdma: ownRdma(rdma),
       rails,
       host,
-      integrity,
+      integrity: integrity ?? "full",
       encryption,
       ...(threads === undefined ? {} : { movers: { threads } }),
       // The judge itself must write into the memory of both sides: nothing is sealed against writers.
@@ -118,7 +120,7 @@ export class BlocksAgent implements DrivenAgent {
       if (file === undefined) throw usage(`the memory file of layer ${layer} is not to be found`)
       return file
     })
-    this.about = `block tables over ${agent.paths.join(", ")}; integrity ${made.options.integrity}`
+    this.about = `block tables over ${agent.paths.join(", ")}; integrity ${made.options.integrity ?? "full, or epoch between ranks with other heads"}`
     // Which blocks are used is the judge's to say: all are taken, and given back one moment when they are reused.
     cache.allocate(cache.free * made.layout.blockTokens)
   }
@@ -184,7 +186,7 @@ export class BlocksAgent implements DrivenAgent {
 
   #prepareWrite(peer: Peer, { sequence, note, integrity }: Questions["prepare"]): PreparedTransfer {
     const { offer, blocks, tokens } = sequence!
-    const level = integrityOf(integrity, this.#options.integrity)
+    const level = this.#level(peer, integrity)
     const from = Uint32Array.from(blocks)
     const more = { integrity: level, ...(note === undefined ? {} : { note }) }
     return {
@@ -196,7 +198,7 @@ export class BlocksAgent implements DrivenAgent {
 
   #preparePull(peer: Peer, { sequence, note, integrity }: Questions["prepare"]): PreparedTransfer {
     const { offer, blocks, tokens } = sequence!
-    const level = integrityOf(integrity, this.#options.integrity)
+    const level = this.#level(peer, integrity)
     const into = Uint32Array.from(blocks)
     const more = { integrity: level, ...(note === undefined ? {} : { note }) }
     return {
@@ -211,7 +213,7 @@ export class BlocksAgent implements DrivenAgent {
     { peer: name, sequence, note, integrity }: Questions["prepare"],
   ): Promise<PreparedTransfer> {
     const { offer, blocks, tokens } = sequence!
-    const level = integrityOf(integrity, this.#options.integrity)
+    const level = this.#level(peer, integrity)
     const lease = await this.#hold(name, peer, offer)
     try {
       if (lease.granted.tokens !== tokens) {
@@ -230,6 +232,17 @@ export class BlocksAgent implements DrivenAgent {
       await this.#letGo(name, offer)
       throw thrown
     }
+  }
+
+  /**
+   * Hashes cover all heads of a rank: between ranks with other heads the strongest level is that of the stamps. kvferry refuses to
+   * choose it by itself; a program does, and so does this one where nobody names a level.
+   */
+  #level({ card }: Peer, named: string | undefined): IntegrityLevel {
+    const { firstHead, heads } = this.#cache.layout
+    const same = card.layout.firstHead === firstHead && card.layout.heads === heads
+    const { integrity } = this.#options
+    return integrityOf(named, same ? (integrity ?? "full") : (integrity ?? "epoch"))
   }
 
   /** Claims a lease, once for all transfers that use it. */

@@ -15,7 +15,8 @@ export interface DriverOptions {
   readonly rails: number
   /** Numeric address to listen on. */
   readonly host: string
-  readonly integrity: IntegrityLevel
+  /** What is used where a transfer names none. */
+  readonly integrity: IntegrityLevel | undefined
   readonly encryption: Encryption
   /** Threads that copy and hash; kvferry's own choice when absent. */
   readonly threads: number | undefined
@@ -59,7 +60,10 @@ export function driverOptions({ path, rails, options }: Questions["open"]): Driv
     rdma: provider === undefined ? settings : { ...settings, fabricProviders: [provider] },
     rails: rails ?? 1,
     host: text(options["host"] ?? "127.0.0.1", "host"),
-    integrity: oneOf(options["integrity"] ?? "full", "integrity", integrityLevels),
+    integrity:
+      options["integrity"] === undefined
+        ? undefined
+        : oneOf(options["integrity"], "integrity", integrityLevels),
     encryption: oneOf(options["encryption"] ?? "none", "encryption", ["none", "tls"] as const),
     threads: options["threads"] === undefined ? undefined : whole(options["threads"], "threads"),
     leaseMillis: whole(options["leaseMillis"] ?? leaseMillisDefault, "leaseMillis"),

@@ -33,6 +33,7 @@ const capabilities: readonly Capability[] = [
   "deregister",
   "receipts",
   "refuses-paths",
+  "peer-death",
 ]
 
 const both: Rights = { read: true, write: true }
