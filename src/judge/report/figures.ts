@@ -36,3 +36,7 @@ export function ceilingOf(results: readonly LoadResult[]): LoadResult | undefine
     .filter(({ role, bytesPerSecond }) => role === "ceiling" && bytesPerSecond !== undefined)
     .sort((a, b) => b.bytesPerSecond!.median - a.bytesPerSecond!.median)[0]
 }
+
+/** What ratios are to: the first engine, in the order in which they were asked for, whose bytes were right. */
+export const baseOf = (results: readonly LoadResult[]): LoadResult | undefined =>
+  results.find(({ role, verdict }) => role !== "ceiling" && verdict === "identical")

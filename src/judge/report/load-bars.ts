@@ -13,7 +13,7 @@ export function ratioBars(series: readonly Series[], base: string | undefined): 
   const ratios = series.flatMap(({ result: { engine, ratio } }) =>
     ratio === undefined || engine === base ? [] : [ratio],
   )
-  if (ratios.length === 0) return undefined
+  if (base === undefined || ratios.length === 0) return undefined
   const values = [1, ...ratios.flatMap(({ median, low, high }) => [median, low, high])]
   const axis = tightLogAxis(
     values.filter((value) => value > 0),
@@ -24,7 +24,7 @@ export function ratioBars(series: readonly Series[], base: string | undefined): 
   const ground = html`${gridOf(axis)}<line class="bound" x1="${one}" x2="${one}" y1="-5" y2="${height + 5}"/>`
   const rows = series.map((each) => {
     const { engine, ratio } = each.result
-    if (engine === base && each.result.verdict === "identical") {
+    if (engine === base) {
       const picture = html`<svg class="draw" height="${height}" aria-hidden="true">${ground}${markAt(each, axis.at(1), height / 2, engine)}</svg>`
       return row(each.result, picture, "1", "the measure")
     }

@@ -1,6 +1,7 @@
 import { html, type Markup, type Part } from "../../page/html.ts"
 import { countText, sizeText } from "../../terminal/units.ts"
 import type { LoadDocument, LoadResult, LoadShape } from "../load-document.ts"
+import { baseOf } from "./figures.ts"
 import { facts, panel, reportFrame, whenText } from "./frame.ts"
 import { rateBars, ratioBars } from "./load-bars.ts"
 import { latencyCurves, roundDots } from "./load-plots.ts"
@@ -16,7 +17,7 @@ export function loadReportHtml(record: LoadDocument): string {
   const document = withoutUnproven(record)
   const { results, matrix, comparison, notes, shape, rounds } = document
   const series = seriesOf(document)
-  const first = results.find(({ role }) => role !== "ceiling")?.engine
+  const first = baseOf(results)?.engine
   const verdictText = { identical: "identical", different: "bytes differ", failed: "failed" }[
     document.verdict
   ]
@@ -47,7 +48,12 @@ export function loadReportHtml(record: LoadDocument): string {
       ),
       comparison !== undefined &&
         comparison.length > 0 &&
-        panel("comparison", "Beside the earlier run", comparisonTable(comparison)),
+        panel(
+          "comparison",
+          "Beside the earlier run",
+          html`<p class="small soft">As shares of the ceiling, each paired round by round in its own run.</p>\n`,
+          comparisonTable(comparison),
+        ),
       optional("rates", "Rate", undefined, rateBars(series)),
       optional(
         "latency",

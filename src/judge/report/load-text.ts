@@ -2,7 +2,7 @@ import { tightLogAxis } from "../../page/axis.ts"
 import { oneLine } from "../../terminal/one-line.ts"
 import type { Style } from "../../terminal/style.ts"
 import type { LoadDocument, LoadResult } from "../load-document.ts"
-import { fixed, microsText, ratioNumber, unprovenText } from "./figures.ts"
+import { baseOf, fixed, microsText, ratioNumber, unprovenText } from "./figures.ts"
 import { withoutUnproven } from "./proven.ts"
 
 /** How wide the terminal is, and how words are painted: every chart can be read without colour. */
@@ -34,10 +34,9 @@ type NameOf = (result: LoadResult) => string
 
 /** A bar from 0, solid up to the interval's lower end, hatched up to its upper end; the ceiling as a line through all. */
 function ratioLines({ results }: LoadDocument, { columns, style }: ChartOptions, nameOf: NameOf): string[] {
-  const base = results.find(({ role }) => role !== "ceiling")
+  const base = baseOf(results)
   const rows = results.flatMap((result) => {
-    const ratio =
-      result === base && result.verdict === "identical" ? { median: 1, low: 1, high: 1 } : result.ratio
+    const ratio = result === base ? { median: 1, low: 1, high: 1 } : result.ratio
     return ratio === undefined ? [] : [{ result, ratio }]
   })
   if (base === undefined || rows.length < 2) return []

@@ -8,12 +8,10 @@ export function withoutUnproven(document: LoadDocument): LoadDocument {
   const proven = new Set(
     document.results.filter(({ verdict }) => verdict === "identical").map(({ engine }) => engine),
   )
-  const base = document.results.find(({ role }) => role !== "ceiling")
-  const based = base === undefined || base.verdict === "identical"
   const { matrix, comparison } = document
   return {
     ...document,
-    results: document.results.map((result) => stripped(result, based)),
+    results: document.results.map(stripped),
     ...(matrix === undefined
       ? {}
       : {
@@ -28,11 +26,8 @@ export function withoutUnproven(document: LoadDocument): LoadDocument {
   }
 }
 
-function stripped(result: LoadResult, based: boolean): LoadResult {
-  if (result.verdict === "identical") {
-    const { ratio: _, ...rest } = result
-    return based ? result : rest
-  }
+function stripped(result: LoadResult): LoadResult {
+  if (result.verdict === "identical") return result
   const { bytesPerSecond: _rate, latency: _latency, ratio: _ratio, cpuSecondsPerGb: _cpu, ...rest } = result
   return { ...rest, microsByRound: [] }
 }
