@@ -119,10 +119,11 @@ function verifyLines({ engine, cases, unavailable }: EngineResult): string[] {
 }
 
 function findingLines({ id, title: name, finding }: CaseResult): string[] {
-  if (finding === undefined) return [`    ${id} (${name}): failed`, ""]
+  if (finding === undefined) return [`    ${id}: failed`, ""]
   const { kind, cause, text, first } = finding
   return [
-    `    ${id} (${name})`,
+    `    ${id}`,
+    `      looks for: ${name}`,
     `      ${kindText(kind)}${cause === undefined ? "" : `; cause ${cause}: ${causeText(cause)}`}`,
     ...text.split("\n").map((line) => `      ${line}`),
     ...(first === undefined

@@ -26,8 +26,8 @@ export function fixed(value: number): string {
 
 /** Why an engine has no figures, in words. */
 export function unprovenText({ verdict, why }: LoadResult): string {
-  const what = verdict === "different" ? "wrong bytes: no rate is told" : "did not get to its end"
-  return why === undefined ? what : `${what}. ${why}`
+  const what = verdict === "different" ? "wrong bytes, no rate" : "failed"
+  return why === undefined || why === "" ? what : `${what}: ${why}`
 }
 
 /** The fastest ceiling that was proven: what no engine of this machine should pass. */

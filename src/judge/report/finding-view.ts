@@ -10,8 +10,9 @@ export function findingView(id: string, result: CaseResult, open: boolean): Mark
   const { finding, title, id: name } = result
   const kind = finding === undefined ? "failed" : kindText(finding.kind)
   return html`<details class="finding" id="${id}"${open && html` open`}>
-<summary><h4>${title}</h4><span class="tag bad">${kind}</span><span class="cause"><code>${name}</code>${finding?.cause !== undefined && html` · cause: ${causeText(finding.cause)}`}</span></summary>
+<summary><h4><code>${name}</code></h4><span class="tag bad">${kind}</span>${finding?.cause !== undefined && html`<span class="cause">cause: ${causeText(finding.cause)}</span>`}</summary>
 <div class="body">
+<p class="soft small">What this case looks for: ${title}</p>
 ${finding === undefined ? html`<p>The judge wrote down no reason.</p>` : findingBody(finding, result.bytesChecked)}</div>
 </details>
 `

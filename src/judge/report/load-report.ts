@@ -104,7 +104,7 @@ function verdict({ verdict, results, shape, rounds, interrupted }: LoadDocument)
   const others = verdict === "different" && named("failed")
   return html`<section class="verdict ${good ? "good" : "bad"}" aria-label="Verdict">
 <h1><span aria-hidden="true">${good ? "✓" : "✕"}</span><span>${sentence}</span></h1>
-<p>${sizeText(shape.bytes)} in each of ${countText(rounds, "round")}: ${shapeText(shape)}. ${good ? "Checked before it was measured, and in the very run that was timed." : "Bytes that were wrong have no rate here."}${others && html` Not finished: ${others}.`}${interrupted && html` <b>Interrupted: this is a part of the run.</b>`}</p>
+<p>${sizeText(shape.bytes)} in each of ${countText(rounds, "round")}: ${shapeText(shape)}. ${good ? "Checked before it was measured, and in the very run that was timed." : "Only bytes that were proven have a rate here."}${others && html` Not finished: ${others}.`}${interrupted && html` <b>Interrupted: this is a part of the run.</b>`}</p>
 </section>
 `
 }

@@ -14,24 +14,6 @@ export const reportStyle = `${palette}
     --right: #1d4a36; --on-right: #a6e8c9; --on-mark: #0e141a; --on-zero: #0e141a; --heat: 108 178 247;
   }
 }
-@media print {
-  :root {
-    color-scheme: light;
-    --ground: #fff; --panel: #fff; --ink: #17212b; --soft: #47535f; --line: #c8d0d8;
-    --accent: #1565b8; --tint: #eaf2fb; --good: #11724a; --good-tint: #e7f5ee; --bad: #b3261e; --bad-tint: #fcebea; --warn: #8a5a00;
-    --e0: #1565b8; --e1: #c2541a; --e2: #0b7f70; --e3: #7a4cc0; --e4: #b8387a; --e5: #6f6f10; --e6: #2f6f8f; --e7: #855538;
-    --zero: #9aa7b4; --poison: #d9c7a8; --base: #b3261e; --other: #c2541a; --stale: #7a4cc0; --odd: #b8387a; --stray: #17212b;
-    --right: #bfe3d0; --on-right: #0b4a31; --on-mark: #fff; --on-zero: #17212b; --heat: 21 101 184;
-  }
-  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  body { font-size: 11px; }
-  .panel, .card, figure, .finding > * { break-inside: avoid; }
-  .panel { border: 0; padding: 0; }
-  .tools, .jump { display: none !important; }
-  .scroll { overflow: visible; max-height: none; }
-  details::details-content { content-visibility: visible; block-size: auto; }
-  a { color: inherit; text-decoration: none; }
-}
 html { scroll-padding-top: 1rem; -webkit-text-size-adjust: 100%; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 ${sans}; }
 h1, h2, h3, h4 { margin: 0; line-height: 1.25; text-wrap: balance; }
@@ -68,7 +50,7 @@ main { max-width: 74rem; margin: 0 auto; padding: 0 clamp(.8rem, 3vw, 2rem) 3rem
 .verdict.bad h1 { color: var(--bad); }
 .jump { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .87rem; padding: 0; margin: .3rem 0 0; list-style: none; }
 
-.cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); margin-top: .8rem; }
+.cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15.5rem), 1fr)); align-items: start; margin-top: .8rem; }
 .card { border: 1px solid var(--line); border-radius: 10px; padding: .75rem .9rem; min-width: 0; }
 .card.bad { border-color: color-mix(in srgb, var(--bad) 45%, transparent); }
 .card h3 { font-family: var(--mono); font-size: .95rem; overflow-wrap: anywhere; display: flex; justify-content: space-between; gap: .6rem; align-items: baseline; }
@@ -105,7 +87,8 @@ th.name { font-family: var(--mono); font-size: .84rem; }
 .matrix th.engine { vertical-align: bottom; text-align: center; font-family: var(--mono); font-size: .78rem; font-weight: 600; color: var(--ink); padding: .3rem .4rem; min-width: 5.6rem; max-width: 9rem; overflow-wrap: break-word; }
 .matrix td { text-align: center; padding: .22rem .4rem; vertical-align: middle; }
 .matrix th[scope="row"] { font-weight: 400; vertical-align: middle; position: sticky; left: 0; background: var(--panel); min-width: 11rem; padding-right: 1rem; }
-.matrix th[scope="row"] code { display: block; color: var(--soft); font-size: .76rem; }
+.matrix th[scope="row"] { color: var(--soft); font-size: .82rem; line-height: 1.35; }
+.matrix th[scope="row"] code { display: block; color: var(--ink); font-size: .84rem; }
 .matrix .suite th { background: var(--ground); font-weight: 650; padding: .3rem .6rem; border-radius: 6px; text-align: left; }
 .matrix .suite th span { position: sticky; left: .6rem; }
 .cell { display: inline-flex; align-items: center; justify-content: center; gap: .35em; min-width: 4.9rem; white-space: nowrap; padding: .12rem .5rem; border-radius: 6px; font-size: .8rem; font-weight: 600; text-decoration: none; }
@@ -189,5 +172,28 @@ figure.chart { margin: .6rem 0 0; }
   .facts { grid-template-columns: minmax(0, 1fr); } .facts dd { margin-bottom: .35rem; }
   .matrix th[scope="row"] { min-width: 8.5rem; max-width: 10.5rem; padding-right: .5rem; overflow-wrap: anywhere; }
   .matrix th.engine { min-width: 4.6rem; } .cell { min-width: 4.2rem; }
+}
+@media print {
+  :root {
+    color-scheme: light;
+    --ground: #fff; --panel: #fff; --ink: #17212b; --soft: #47535f; --line: #c8d0d8;
+    --accent: #1565b8; --tint: #eaf2fb; --good: #11724a; --good-tint: #e7f5ee; --bad: #b3261e; --bad-tint: #fcebea; --warn: #8a5a00;
+    --e0: #1565b8; --e1: #c2541a; --e2: #0b7f70; --e3: #7a4cc0; --e4: #b8387a; --e5: #6f6f10; --e6: #2f6f8f; --e7: #855538;
+    --zero: #9aa7b4; --poison: #d9c7a8; --base: #b3261e; --other: #c2541a; --stale: #7a4cc0; --odd: #b8387a; --stray: #17212b;
+    --right: #bfe3d0; --on-right: #0b4a31; --on-mark: #fff; --on-zero: #17212b; --heat: 21 101 184;
+  }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  html { font-size: 12px; }
+  body { font-size: 1rem; }
+  .card, figure, tr, .heat, .bars, .places, pre, .facts { break-inside: avoid; }
+  h2, h3, h4, summary, caption { break-after: avoid; }
+  main { padding: 0; gap: 1.4rem; }
+  .panel { border: 0; border-radius: 0; padding: 0; }
+  table { font-size: .78rem; }
+  th, td { padding-right: .45rem; }
+  .tools, .jump { display: none !important; }
+  .scroll { overflow: visible; max-height: none; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  a { color: inherit; text-decoration: none; }
 }
 `

@@ -49,7 +49,7 @@ ${rows.map(
     id,
     title,
     results,
-  }) => html`<tr data-has="${hasOf(results)}"><th scope="row">${title}<code>${id}</code></th>${results.map(
+  }) => html`<tr data-has="${hasOf(results)}"><th scope="row"><code>${id}</code>${title}</th>${results.map(
     (result, i) => html`<td>${cellOf(result, result === undefined ? "" : findingId(i, result))}</td>`,
   )}</tr>
 `,
@@ -57,7 +57,7 @@ ${rows.map(
 `,
   )
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Engines and cases"><table class="matrix">
-<thead><tr><th scope="col">Case</th>${head}</tr></thead>
+<thead><tr><th scope="col">Case, and the fault that it looks for</th>${head}</tr></thead>
 ${suites}</table></div>
 `
 }

@@ -84,11 +84,27 @@ function engineCard(engine: EngineResult): Markup {
 <h3><span>${engineName(engine.engine)}</span><span class="tag ${state[0]}">${state[1]}</span></h3>
 ${share([passed, failed, none])}
 <p>${passed} passed, ${failed} failed, ${none} not supported</p>
-${causesOf(engine).map(([cause, count]) => html`<p><b>${causeText(cause)}</b>: ${countText(count, "case")}</p>\n`)}${engine.unavailable !== undefined && html`<p>${engine.unavailable}</p>\n`}${(engine.about ?? engine.version) !== undefined && html`<p class="soft">${engine.about ?? engine.version}</p>\n`}${
+${causeList(causesOf(engine))}${engine.unavailable !== undefined && html`<p>${engine.unavailable}</p>\n`}${(engine.about ?? engine.version) !== undefined && html`<p class="soft">${engine.about ?? engine.version}</p>\n`}${
   libraries.length > 0 &&
   html`<details class="folded"><summary>${libraries.length} ${libraries.length === 1 ? "library" : "libraries"}</summary>${libraries.map((file) => html`<p><code>${file}</code></p>`)}</details>\n`
 }</article>
 `
+}
+
+const causesMax = 3
+
+function causeList(causes: readonly (readonly [string, number])[]): Part {
+  const rest = causes.slice(causesMax)
+  return [
+    causes
+      .slice(0, causesMax)
+      .map(([cause, count]) => html`<p><b>${causeText(cause)}</b>: ${countText(count, "case")}</p>\n`),
+    rest.length > 0 &&
+      html`<p class="soft">other causes: ${countText(
+        rest.reduce((sum, [, count]) => sum + count, 0),
+        "case",
+      )}</p>\n`,
+  ]
 }
 
 /** Recognised causes of an engine's failures, the most frequent first. */
@@ -112,7 +128,7 @@ function share(counts: readonly [number, number, number]): Markup {
   return html`<svg class="share" aria-hidden="true">${parts}</svg>`
 }
 
-/** Of each engine that failed, its findings; the first of each is open. */
+/** Of each engine that failed, its findings: the most telling one first, and open. */
 function findings(
   engines: readonly EngineResult[],
   findingId: (engine: number, result: CaseResult) => string,
@@ -120,10 +136,23 @@ function findings(
   return engines.map((engine, i) => {
     const failures = failuresOf(engine)
     if (failures.length === 0) return undefined
+    const telling = mostTelling(engine)
+    const inOrder = [telling, ...failures.filter((one) => one !== telling)]
     return html`<h3 class="mono">${engineName(engine.engine)}</h3>
-${failures.map((result, n) => findingView(findingId(i, result), result, n === 0))}`
+${inOrder.map((result) => findingView(findingId(i, result), result, result === telling))}`
   })
 }
+
+/** Of the failures with the most frequent cause, the one whose maps show the most wrong blocks. */
+function mostTelling(engine: EngineResult): CaseResult {
+  const [cause] = causesOf(engine)[0] ?? [undefined]
+  const alike = failuresOf(engine).filter(({ finding }) => cause === undefined || finding?.cause === cause)
+  return alike.reduce((best, one) => (wrongBlocks(one) > wrongBlocks(best) ? one : best))
+}
+
+/** Blocks of a finding's maps that hold what they should not. */
+const wrongBlocks = ({ finding }: CaseResult): number =>
+  (finding?.maps ?? []).reduce((sum, { blocks }) => sum + blocks.replace(/[.o]/g, "").length, 0)
 
 /** Reasons, each with the cases that it kept from being judged. */
 function unsupported(engines: readonly EngineResult[]): Part {
