@@ -13,6 +13,7 @@ import { peersCommand } from "./peers.ts"
 import { planCommand } from "./plan.ts"
 import { receiptsCommand } from "./receipts.ts"
 import { describeError } from "./report-error.ts"
+import { verifyCommand } from "./verify.ts"
 import { workerCommand } from "./worker.ts"
 
 const examples = `
@@ -26,6 +27,7 @@ Examples:
   kvferry plan --machine p5.48xlarge  what a transfer would take there, computed
   kvferry identity                    this user's public key, for another agent's trust file
   kvferry peers install nixl          another engine, for verify and bench to drive
+  kvferry verify                      every path of this machine, put through the judge's cases
   kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
 
 Exit codes: 0 came out right, 1 the judged thing is wrong, 2 wrong usage, 3 could not be done, 130 interrupted.`
@@ -48,6 +50,7 @@ for (const command of [
   identityCommand(),
   receiptsCommand(),
   benchCommand(),
+  verifyCommand(),
   peersCommand(),
 ]) {
   program.addCommand(command.exitOverride())

@@ -65,6 +65,8 @@ export interface EngineResult {
   readonly libraries?: readonly string[]
   /** Why it does not run here at all: every case is then not supported. */
   readonly unavailable?: string
+  /** Why the cases that are not listed were not run: it was plain before, or the user wanted no more than one failure. */
+  readonly stopped?: string
   readonly cases: readonly CaseResult[]
 }
 

@@ -25,6 +25,7 @@ export async function judgeLiar(lie: string, ...ids: readonly string[]): Promise
     seed: 42,
     effort: "quick",
     failFast: false,
+    all: true,
     signal: new AbortController().signal,
   })
 }

@@ -11,6 +11,8 @@ export interface EngineRunOptions {
   readonly effort: Effort
   /** Stop at the first case that fails. */
   readonly failFast: boolean
+  /** Run all cases also where the first ones have all failed with wrong bytes. */
+  readonly all: boolean
   readonly signal: AbortSignal
   /** Before each case. */
   began?(one: JudgeCase, index: number): void
@@ -22,9 +24,13 @@ export interface EngineRunOptions {
 /** A case that takes longer is a hang, whatever it waits for. */
 const caseMillis = { quick: 60_000, default: 90_000, long: 900_000 } as const
 
-/** Puts one engine through cases, one after the other; stops early when it is told to. */
+/** As many that fail with wrong bytes, and none that passes, are a verdict: the others would say the same. */
+const plainAfter = 8
+
+/** Puts one engine through cases, one after the other; stops early when it is told to, or when all is plain. */
 export async function runEngine(engine: EngineCommand, options: EngineRunOptions): Promise<EngineResult> {
   const results: CaseResult[] = []
+  let stopped: string | undefined
   await using stage = new Stage(engine, options)
   const interrupted = (): void => void stage.clear()
   options.signal.addEventListener("abort", interrupted)
@@ -39,7 +45,8 @@ export async function runEngine(engine: EngineCommand, options: EngineRunOptions
       if (options.signal.aborted) break
       results.push(result)
       options.ended?.(result)
-      if (options.failFast && result.verdict === "failed") break
+      stopped = index === options.cases.length - 1 ? undefined : reasonToStop(results, options)
+      if (stopped !== undefined) break
     }
   } finally {
     options.signal.removeEventListener("abort", interrupted)
@@ -49,8 +56,40 @@ export async function runEngine(engine: EngineCommand, options: EngineRunOptions
     engine: engine.spec.name,
     about: opened?.about ?? engine.about,
     ...(opened === undefined ? {} : { version: opened.version, libraries: opened.libraries }),
+    ...(stopped === undefined ? {} : { stopped }),
     cases: results,
   }
+}
+
+/** Why an engine cannot be judged here at all; undefined when it can. */
+export async function whyUnavailable(
+  engine: EngineCommand,
+  options: Pick<EngineRunOptions, "effort" | "seed">,
+): Promise<string | undefined> {
+  await using stage = new Stage(engine, options)
+  try {
+    await stage.probe()
+    return undefined
+  } catch (thrown) {
+    if (!(thrown instanceof DriverFailed)) throw thrown
+    const lastLine = thrown.log.trimEnd().split("\n").at(-1) ?? ""
+    return `${thrown.code}: ${thrown.text}${lastLine === "" ? "" : ` (${lastLine})`}`
+  }
+}
+
+function reasonToStop(
+  results: readonly CaseResult[],
+  { failFast, all }: EngineRunOptions,
+): string | undefined {
+  if (failFast && results.at(-1)?.verdict === "failed")
+    return "a case has failed, and no more was wanted (--fail-fast)"
+  const judged = results.filter(({ verdict }) => verdict !== "not supported")
+  const wrong = judged.filter(({ finding }) => finding?.kind === "wrong-bytes")
+  if (all || judged.length < plainAfter || wrong.length < judged.length) return undefined
+  const causes = wrong.map(({ finding }) => finding?.cause ?? "unknown")
+  const count = (cause: string): number => causes.filter((other) => other === cause).length
+  const [most] = [...new Set(causes)].sort((one, other) => count(other) - count(one))
+  return `the first ${judged.length} cases have all failed with wrong bytes (${most} in ${count(most!)} of them); --all runs the others`
 }
 
 async function runCase(stage: Stage, one: JudgeCase, options: EngineRunOptions): Promise<CaseResult> {

@@ -1,7 +1,7 @@
 import { CaseFailed, caseId, type JudgeCase, NotSupported } from "../cases/case.ts"
 import { JudgedAgent } from "../cases/judged-agent.ts"
 import { Scene } from "../cases/scene.ts"
-import type { Effort, Role, SceneOptions, World } from "../cases/world.ts"
+import { type Effort, type Role, type SceneOptions, smallCache, type World } from "../cases/world.ts"
 import { DriverFailed } from "../driver/driver-failed.ts"
 import { DriverProcess } from "../driver/driver-process.ts"
 import type { Answers, Capability, Level } from "../driver/protocol.ts"
@@ -55,6 +55,20 @@ export class Stage implements AsyncDisposable {
     }
   }
 
+  /**
+   * Opens two agents that know each other, to see whether the engine runs here at all.
+   * @throws DriverFailed.
+   */
+  async probe(): Promise<void> {
+    const roles = ["one", "other"].map((name) => ({ name, cache: smallCache, holds: "poison" as const }))
+    const scene = await this.#openScene("pieces", roles)
+    try {
+      await scene.connect(scene.agents[1]!, scene.agents[0]!)
+    } finally {
+      await this.#close(scene)
+    }
+  }
+
   /** Ends what is shared: the next suite begins with processes of its own. */
   async clear(): Promise<void> {
     await Promise.all([...this.#open].map((scene) => this.#close(scene)))
@@ -88,20 +102,7 @@ export class Stage implements AsyncDisposable {
       await prepareMemory(before, options.roles)
       return before
     }
-    const pattern = new Pattern(this.#seed)
-    // One after the other would take as long as all of them; a few at once is what two cores can start.
-    const agents: JudgedAgent[] = []
-    for (let i = 0; i < options.roles.length; i += 4) {
-      const some = options.roles.slice(i, i + 4)
-      agents.push(
-        ...(await allOrNone(
-          some.map((role, n) => this.#openAgent(pattern, role, i + n, options.level)),
-          agents,
-        )),
-      )
-    }
-    const scene = new Scene(pattern, agents, options.level)
-    this.#open.add(scene)
+    const scene = await this.#openScene(options.level, options.roles)
     try {
       this.#mustOffer(one, options.level)
     } catch (thrown) {
@@ -110,6 +111,24 @@ export class Stage implements AsyncDisposable {
     }
     await prepareMemory(scene, options.roles)
     if (options.fresh !== true) this.#shared.set(key, scene)
+    return scene
+  }
+
+  async #openScene(level: Level, roles: readonly Role[]): Promise<Scene> {
+    const pattern = new Pattern(this.#seed)
+    // One after the other would take as long as all of them; a few at once is what two cores can start.
+    const agents: JudgedAgent[] = []
+    for (let i = 0; i < roles.length; i += 4) {
+      const some = roles.slice(i, i + 4)
+      agents.push(
+        ...(await allOrNone(
+          some.map((role, n) => this.#openAgent(pattern, role, i + n, level)),
+          agents,
+        )),
+      )
+    }
+    const scene = new Scene(pattern, agents, level)
+    this.#open.add(scene)
     return scene
   }
 
