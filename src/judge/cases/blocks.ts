@@ -1,5 +1,5 @@
 import type { CacheShape } from "../driver/protocol.ts"
-import type { JudgeCase } from "./case.ts"
+import { type JudgeCase, NotSupported } from "./case.ts"
 import type { SequenceTables } from "./pieces.ts"
 import { blocksFor, randomTable, randomTables } from "./tables.ts"
 import { firstBlock, middleCache, type Pair, pairOf, smallCache, type World } from "./world.ts"
@@ -92,6 +92,49 @@ const caches: Readonly<Record<string, CacheShape>> = {
   "fp8, 96 numbers a head, 5 heads": { ...smallCache, kvHeads: 5, heads: 5, headDim: 96, elementBytes: 1 },
 }
 
+/** Sequences of several hundred blocks: more than a byte can count. */
+function* longRounds({ source, target }: Pair, { random }: World): Iterable<SequenceTables> {
+  for (const count of [255, 256, 257, 600])
+    yield randomTables(random, source, target, count * source.cache.blockTokens)
+}
+
+/** A large pool of small blocks, and tables whose blocks lie far from each other, or close to one of the ends. */
+function* farRounds({ source, target }: Pair, { random }: World): Iterable<SequenceTables> {
+  const end = source.cache.blocks
+  for (const sourceBlocks of [
+    [firstBlock, end - 1],
+    [end - 1, firstBlock, Math.floor(end / 2)],
+    random.distinct(12, firstBlock, end),
+    random.distinct(12, end - 40, end),
+  ]) {
+    const targetBlocks = random.distinct(sourceBlocks.length, firstBlock, target.cache.blocks)
+    yield { sourceBlocks, targetBlocks, tokens: sourceBlocks.length * source.cache.blockTokens }
+  }
+}
+
+const longCache: CacheShape = { ...smallCache, blocks: 640, blockTokens: 2, headDim: 16 }
+/** More blocks than a page has stamps of 4 bytes, twice. */
+const farCache: CacheShape = {
+  ...smallCache,
+  blocks: 2300,
+  blockTokens: 1,
+  kvHeads: 1,
+  heads: 1,
+  headDim: 32,
+}
+
+/** kvferry's own call that does all from the claim to the proof. */
+async function oneCall(world: World): Promise<void> {
+  if (world.engine.family !== "kvferry") throw new NotSupported("its driver knows one way to read")
+  const { scene, source, target } = await pairOf(world, { level: "blocks", options: { pull: true } })
+  for (const tables of randomRounds({ scene, source, target }, world)) {
+    await scene.reuse(source, tables.sourceBlocks)
+    await (await scene.prepareSequence(source, target, tables, { direction: "read" })).run()
+    await scene.check()
+    target.poisonAgain()
+  }
+}
+
 /** A few sequences in a cache of each shape. */
 async function everyCache(world: World): Promise<void> {
   for (const cache of Object.values(caches)) {
@@ -170,6 +213,25 @@ export const blocks: readonly JudgeCase[] = [
     { cache: middleCache },
     runRounds,
   ),
+  ...bothWays(
+    "long",
+    "A prompt of more than 256 blocks loses those that its table cannot count.",
+    { cache: longCache },
+    longRounds,
+  ),
+  ...bothWays(
+    "far-apart",
+    "In a large pool, blocks that lie far from each other are taken for their neighbours.",
+    { cache: farCache },
+    farRounds,
+  ),
+  {
+    suite: "blocks",
+    name: "one-call-read",
+    title: "The short way to read a sequence brings other bytes than the long one.",
+    needs: ["blocks", "read"],
+    run: oneCall,
+  },
   {
     suite: "blocks",
     name: "cache-shapes",

@@ -17,6 +17,7 @@ export class JudgedAgent {
   /** What was to land in each region since it was poisoned. */
   readonly runs: MovedRun[][]
   readonly #pattern: Pattern
+  readonly #heard: Answers["notes"]["notes"][number][] = []
   #transfers = 0
   #epoch = 0
 
@@ -64,6 +65,21 @@ export class JudgedAgent {
   /** Its memory itself: what the engine sees and writes. */
   memory(region: number): Uint8Array {
     return this.driver.memory[region]!.view(0, this.regionBytes)
+  }
+
+  /** What peers have said to it since it was last asked, in order. */
+  async notes(): Promise<Answers["notes"]["notes"]> {
+    const { notes } = await this.driver.ask("notes", {})
+    return [...this.#heard.splice(0), ...notes]
+  }
+
+  /** True once a note has come; it is then taken away. */
+  async hears(text: string): Promise<boolean> {
+    const { notes } = await this.driver.ask("notes", {})
+    this.#heard.push(...notes)
+    const at = this.#heard.findIndex((note) => note.text === text)
+    if (at >= 0) this.#heard.splice(at, 1)
+    return at >= 0
   }
 
   /** A number for one more transfer that this agent posts. */

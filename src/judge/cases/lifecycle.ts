@@ -87,6 +87,26 @@ async function manyPosts(world: World): Promise<void> {
   await transfer.release()
 }
 
+/** Hundreds are prepared at once, and posted in another order: each moves its own bytes. */
+async function manyPrepared(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "pieces", cache: smallCache })
+  const lengths = Array.from({ length: 300 }, () => world.random.between(1, 900))
+  const pieces = layOut(world.random, { lengths, source, target, align: 1 })
+  const transfers = []
+  for (const piece of pieces)
+    transfers.push(await scene.prepare(source, target, [piece], { direction: "read" }))
+  for (const transfer of world.random.shuffled(transfers)) {
+    await transfer.post()
+    await transfer.done()
+  }
+  await scene.check()
+  target.poisonAgain()
+  // Some are forgotten; the others still know what is theirs.
+  for (const [i, transfer] of transfers.entries()) if (i % 3 === 0) await transfer.release()
+  for (const [i, transfer] of transfers.entries()) if (i % 3 !== 0) await transfer.run()
+  await scene.check()
+}
+
 /** Two senders that call themselves by one name: refused, or kept apart. */
 async function equalNames(world: World): Promise<void> {
   const roles = ["prefill-a", "prefill-b"].map((name) => ({
@@ -142,6 +162,13 @@ export const lifecycle: readonly JudgeCase[] = [
     title: "After 65,536 transfers their numbers begin anew, and one is taken for another.",
     needs: ["pieces", "read"],
     run: manyPosts,
+  },
+  {
+    suite: "lifecycle",
+    name: "many-prepared",
+    title: "With hundreds of prepared transfers, one moves the bytes of another.",
+    needs: ["pieces", "read"],
+    run: manyPrepared,
   },
   {
     suite: "lifecycle",

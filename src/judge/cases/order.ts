@@ -21,7 +21,7 @@ async function visible(world: World, direction: Direction): Promise<void> {
       ? [world.random.between(1, 64)]
       : someLengths(world).map((length) => Math.min(length, 4096))
     const pieces = layOut(world.random, { lengths, source, target, align: 1 })
-    await (await scene.prepare(source, target, pieces, { direction })).run()
+    await (await scene.prepare(source, target, pieces, { direction, withoutNote: true })).run()
     await scene.check()
     target.poisonAgain()
   }
@@ -109,7 +109,8 @@ async function notes(world: World, level: "pieces" | "blocks", direction: Direct
   const pair = await pairOf(world, { level })
   const { scene, source, target } = pair
   const [poster, listener] = direction === "read" ? [target, source] : [source, target]
-  await listener.driver.ask("notes", {})
+  await sleep(50)
+  await listener.notes()
   const sent: string[] = []
   const heard: string[] = []
   for (let round = 0; round < world.rounds(12); round++) {
@@ -153,8 +154,7 @@ function firstOther(sent: readonly string[], heard: readonly (string | undefined
 /** Listens until so many have come. */
 async function hear(listener: JudgedAgent, heard: string[], count: number): Promise<void> {
   for (const end = performance.now() + noteMillis; ; ) {
-    const { notes } = await listener.driver.ask("notes", {})
-    heard.push(...notes.map(({ from, text }) => `${from}\0${text}`))
+    heard.push(...(await listener.notes()).map(({ from, text }) => `${from}\0${text}`))
     if (heard.length >= count) return
     hold(
       performance.now() < end,
@@ -180,7 +180,7 @@ async function prepareSome(world: World, pair: Pair, level: string, direction: D
 async function noNoteOfFailure(world: World): Promise<void> {
   const { scene, source, target } = await pairOf(world, { level: "blocks" })
   const tables = randomTables(world.random, source, target, 20 * source.cache.blockTokens)
-  await source.driver.ask("notes", {})
+  await source.notes()
   const transfer = await scene.prepareSequence(source, target, tables, { direction: "read", note: "done" })
   await scene.reuse(source, tables.sourceBlocks)
   await transfer.post()
@@ -188,7 +188,7 @@ async function noNoteOfFailure(world: World): Promise<void> {
   transfer.mustBe(end, "failed")
   transfer.fail()
   await sleep(100)
-  const { notes } = await source.driver.ask("notes", {})
+  const notes = await source.notes()
   hold(
     notes.length === 0,
     "notes",

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { encodePieces } from "../driver/columns.ts"
 import type { Answers, SequenceMove, TransferState } from "../driver/protocol.ts"
 import { CaseFailed, hold } from "./case.ts"
@@ -9,6 +10,8 @@ export interface TransferOptions {
   readonly direction: "read" | "write"
   readonly integrity?: string
   readonly note?: string
+  /** A write that is called done where it was posted is looked at then, also where the engine could tell the target. */
+  readonly withoutNote?: true
   readonly sequence?: SequenceMove
 }
 
@@ -18,6 +21,8 @@ export type TransferEnd = Answers["wait"] & { readonly millis: number }
 export const timeoutMillisDefault = 20_000
 /** A driver is asked one thing at a time: short waits let others ask it. */
 const waitMillis = 50
+/** How long a note may take that was sent with a write. */
+const noteMillis = 5000
 /** How much later than its deadline a transfer may end: the processes share few cores. */
 const graceMillis = 4000
 
@@ -28,9 +33,13 @@ export class Transfer {
   readonly poster: JudgedAgent
   readonly pieces: readonly Piece[]
   readonly number: number
+  /** What was lent for it; empty where nothing was. */
+  readonly offer: string
   /** What each piece's bytes were when it was posted. */
   #bytes: readonly Uint8Array[] = []
   #postedAt = 0
+  /** The note that the target hears when all is there. */
+  #awaited: string | undefined
   #timeoutMillis = 0
 
   /** @throws DriverFailed when the engine refuses it. */
@@ -38,10 +47,14 @@ export class Transfer {
     from: JudgedAgent,
     to: JudgedAgent,
     pieces: readonly Piece[],
-    { direction, sequence, integrity, note }: TransferOptions,
+    { direction, sequence, integrity, withoutNote, ...options }: TransferOptions,
   ): Promise<Transfer> {
     const [poster, peer] = direction === "read" ? [to, from] : [from, to]
-    const transfer = new Transfer(from, to, poster, pieces)
+    const transfer = new Transfer(from, to, poster, pieces, sequence?.offer ?? "")
+    // Who writes learns when its own part is over; the target learns from the note that the bytes are there.
+    if (direction === "write" && withoutNote !== true && poster.capabilities.includes("notify"))
+      transfer.#awaited = options.note === undefined ? `${poster.name} ${transfer.number}` : undefined
+    const note = options.note ?? transfer.#awaited
     await poster.driver.ask("prepare", {
       transfer: transfer.number,
       peer: peer.name,
@@ -54,7 +67,14 @@ export class Transfer {
     return transfer
   }
 
-  private constructor(from: JudgedAgent, to: JudgedAgent, poster: JudgedAgent, pieces: readonly Piece[]) {
+  private constructor(
+    from: JudgedAgent,
+    to: JudgedAgent,
+    poster: JudgedAgent,
+    pieces: readonly Piece[],
+    offer: string,
+  ) {
+    this.offer = offer
     this.from = from
     this.to = to
     this.poster = poster
@@ -104,8 +124,23 @@ export class Transfer {
   async done(): Promise<TransferEnd> {
     const end = await this.end()
     this.mustBe(end, "done")
+    await this.heard()
     this.land()
     return end
+  }
+
+  /** Waits for the note of a write, where one was sent. */
+  async heard(): Promise<void> {
+    if (this.#awaited === undefined) return
+    for (const end = performance.now() + noteMillis; !(await this.to.hears(this.#awaited)); ) {
+      const left = end - performance.now()
+      hold(
+        left > 0,
+        "notes",
+        `${noteMillis} ms after a write was called done ${this.to.name} has not heard of it`,
+      )
+      await sleep(1)
+    }
   }
 
   mustBe({ state, error }: TransferEnd, ...states: readonly TransferState[]): void {

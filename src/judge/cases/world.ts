@@ -18,6 +18,10 @@ export interface Role {
   readonly rails?: number
   /** Another path than the engine's own. */
   readonly path?: string
+  /** Options of the engine, as it knows them. */
+  readonly options?: Readonly<Record<string, string | number | boolean>>
+  /** Added to the environment of its process. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export interface SceneOptions {
@@ -80,26 +84,16 @@ export async function pairOf(
   options: Omit<SceneOptions, "roles"> & {
     readonly cache?: CacheShape
     readonly targetCache?: CacheShape
-    readonly rails?: readonly [number, number]
+    readonly options?: Role["options"]
   },
 ): Promise<Pair> {
-  const { cache = middleCache, targetCache = cache, rails, ...rest } = options
-  const [sourceRails, targetRails] = rails ?? []
+  const { cache = middleCache, targetCache = cache, options: own, ...rest } = options
+  const shared = own === undefined ? {} : { options: own }
   const scene = await world.scene({
     ...rest,
     roles: [
-      {
-        name: "prefill",
-        cache,
-        holds: "pattern",
-        ...(sourceRails === undefined ? {} : { rails: sourceRails }),
-      },
-      {
-        name: "decode",
-        cache: targetCache,
-        holds: "poison",
-        ...(targetRails === undefined ? {} : { rails: targetRails }),
-      },
+      { name: "prefill", cache, holds: "pattern", ...shared },
+      { name: "decode", cache: targetCache, holds: "poison", ...shared },
     ],
   })
   return { scene, source: scene.agent("prefill"), target: scene.agent("decode") }

@@ -140,13 +140,16 @@ export class Stage implements AsyncDisposable {
     epoch = 0,
   ): Promise<JudgedAgent> {
     const path = role.path ?? this.engine.spec.path
-    const driver = await DriverProcess.start(this.engine)
+    const driver = await DriverProcess.start({
+      ...this.engine,
+      env: { ...this.engine.env, ...role.env },
+    })
     try {
       const opened = await driver.open({
         name: role.callsItself ?? role.name,
         level,
         cache: role.cache,
-        options: {},
+        options: role.options ?? {},
         ...(path === undefined ? {} : { path }),
         ...(role.rails === undefined ? {} : { rails: role.rails }),
       })

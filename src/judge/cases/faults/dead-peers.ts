@@ -27,7 +27,7 @@ async function endOf(transfer: Transfer, direction: "read" | "write"): Promise<v
   const end = await transfer.end()
   // Into a process that is no more, whatever was written is gone: there is nothing to hold a write to.
   if (direction === "write") return transfer.fail()
-  holdToItsWord(transfer, end)
+  await holdToItsWord(transfer, end)
 }
 
 /** Dead before it is asked: an error, or all the right bytes where they can still be had; never something else. */
@@ -38,7 +38,7 @@ async function deadBefore(world: World, level: "pieces" | "blocks"): Promise<voi
   await source.driver.kill()
   await sleep(50)
   const refused = await refusalOf(transfer.post(deadlineMillis))
-  if (refused === undefined) holdToItsWord(transfer, await transfer.end())
+  if (refused === undefined) await holdToItsWord(transfer, await transfer.end())
   else transfer.fail()
   await scene.check()
 }

@@ -30,9 +30,10 @@ export async function prepareLarge(
 }
 
 /** The bytes of a transfer that has ended must agree with what it says of itself. */
-export function holdToItsWord(transfer: Transfer, end: TransferEnd): void {
-  if (end.state === "done") transfer.land()
-  else transfer.fail()
+export async function holdToItsWord(transfer: Transfer, end: TransferEnd): Promise<void> {
+  if (end.state !== "done") return transfer.fail()
+  await transfer.heard()
+  transfer.land()
 }
 
 /** What a question that may be refused has come to. */

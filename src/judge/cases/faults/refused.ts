@@ -1,9 +1,10 @@
 import { DriverFailed } from "../../driver/driver-failed.ts"
-import { hold, type JudgeCase } from "../case.ts"
+import { secretVariable } from "../../engines/secret-variable.ts"
+import { hold, type JudgeCase, NotSupported } from "../case.ts"
 import { layOut } from "../lay-out.ts"
 import type { Piece } from "../pieces.ts"
 import { randomTables } from "../tables.ts"
-import { middleCache, pairOf, type World } from "../world.ts"
+import { middleCache, pairOf, smallCache, type World } from "../world.ts"
 import { freshPair, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
 
 /** Ways in which a piece leaves its region; the other pieces of the list are good. */
@@ -86,6 +87,63 @@ async function noLease(world: World): Promise<void> {
   await mustStillWork(world, pair, "blocks")
 }
 
+/** One that does not share the secret learns nothing, and moves nothing. */
+async function stranger(world: World): Promise<void> {
+  if (world.engine.family !== "kvferry") throw new NotSupported("its agents authenticate nobody")
+  const scene = await world.scene({
+    level: "blocks",
+    fresh: true,
+    roles: [
+      { name: "prefill", cache: smallCache, holds: "pattern" },
+      { name: "decode", cache: smallCache, holds: "poison", env: { [secretVariable]: "0".repeat(64) } },
+    ],
+  })
+  const [source, target] = [scene.agent("prefill"), scene.agent("decode")]
+  const tables = randomTables(world.random, source, target, 5 * source.cache.blockTokens)
+  const refused = await refusalOf(
+    (async () => {
+      const transfer = await scene.prepareSequence(source, target, tables, { direction: "read" })
+      await transfer.post(5000)
+      const { state } = await transfer.end()
+      hold(
+        state !== "done",
+        "no-error",
+        "an agent with another secret was let in, and read what it asked for",
+      )
+    })(),
+  )
+  hold(
+    refused === undefined || refused.text !== "",
+    "no-reason",
+    "an agent with another secret was refused without a word",
+  )
+  await scene.check()
+}
+
+/** What one peer holds is not another one's, until it is lent again. */
+async function heldByAnother(world: World): Promise<void> {
+  const scene = await world.scene({
+    level: "blocks",
+    roles: [
+      { name: "prefill", cache: smallCache, holds: "pattern" },
+      ...["decode-0", "decode-1"].map((name) => ({ name, cache: smallCache, holds: "poison" as const })),
+    ],
+  })
+  const [source, first, second] = ["prefill", "decode-0", "decode-1"].map((name) => scene.agent(name))
+  const tables = randomTables(world.random, source!, first!, 9 * source!.cache.blockTokens)
+  await scene.connect(second!, source!)
+  const transfer = await scene.prepareSequence(source!, first!, tables, { direction: "read" })
+  await mustRefuse(
+    world,
+    { scene, source: source!, target: second! },
+    "a lease that another peer holds",
+    transfer.offer,
+  )
+  await transfer.run()
+  await scene.check()
+  first!.poisonAgain()
+}
+
 async function mustRefuse(
   world: World,
   { scene, source, target }: Awaited<ReturnType<typeof pairOf>>,
@@ -129,6 +187,20 @@ export const refused: readonly JudgeCase[] = [
     title: "Memory that was given back is still read by a peer.",
     needs: ["pieces", "read", "deregister"],
     run: deregistered,
+  },
+  {
+    suite: "faults",
+    name: "stranger",
+    title: "Whoever reaches the port reads the prompts of others.",
+    needs: ["blocks", "read"],
+    run: stranger,
+  },
+  {
+    suite: "faults",
+    name: "held-by-another",
+    title: "A peer takes over what was lent to another one.",
+    needs: ["blocks", "read", "peers", "epochs"],
+    run: heldByAnother,
   },
   {
     suite: "faults",

@@ -26,6 +26,27 @@ async function oneReused(world: World): Promise<void> {
   }
 }
 
+/** All bytes of a sequence change after they were lent: also a proof of samples must see that. */
+async function tamperedWholly(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "blocks" })
+  const tables = randomTables(world.random, source, target, 30 * source.cache.blockTokens)
+  const transfer = await scene.prepareSequence(source, target, tables, {
+    direction: "read",
+    integrity: "sampled",
+  })
+  await sleep(sealMillis)
+  source.fillBlocks(tables.sourceBlocks)
+  const refused = await refusalOf(transfer.post())
+  const end = refused === undefined ? await transfer.end() : undefined
+  hold(
+    end?.state !== "done",
+    "no-error",
+    "all bytes of a sequence changed after it was lent, and the transfer was called done with proof by samples",
+  )
+  transfer.fail()
+  await scene.check()
+}
+
 /** Blocks go to another request while they are read: failed, or all bytes of the first one; never a mix called done. */
 async function reusedUnderWay(world: World): Promise<void> {
   const { scene, source, target } = await pairOf(world, { level: "blocks", cache: largeCache })
@@ -110,5 +131,12 @@ export const reused: readonly JudgeCase[] = [
     title: "A damaged byte at the source reaches the model in spite of the proof.",
     needs: ["blocks", "read", "integrity"],
     run: tampered,
+  },
+  {
+    suite: "faults",
+    name: "tampered-wholly",
+    title: "A damaged prompt reaches the model in spite of the proof by samples.",
+    needs: ["blocks", "read", "integrity"],
+    run: tamperedWholly,
   },
 ]

@@ -19,7 +19,7 @@ async function stopped(world: World, level: Level, delayMillis: number): Promise
       await sleep(delayMillis)
       source.driver.pause()
     }
-    if ((await posting) === undefined) holdToItsWord(transfer, await transfer.end())
+    if ((await posting) === undefined) await holdToItsWord(transfer, await transfer.end())
     else transfer.fail()
     await scene.check()
     // The blocks belong to somebody else now.
@@ -39,7 +39,8 @@ async function deadline(world: World, level: Level): Promise<void> {
   const { scene, target } = pair
   for (const millis of [1, 2, 5, 10]) {
     const transfer = await prepareLarge(world, pair, level, { direction: "read" })
-    if ((await refusalOf(transfer.post(millis))) === undefined) holdToItsWord(transfer, await transfer.end())
+    if ((await refusalOf(transfer.post(millis))) === undefined)
+      await holdToItsWord(transfer, await transfer.end())
     await scene.check()
     target.poisonAgain()
     await sleep(watchMillis / 3)
@@ -60,7 +61,7 @@ async function cancelled(world: World, level: Level, direction: "read" | "write"
     const end = await transfer.end()
     transfer.mustBe(end, "cancelled", "done", "failed")
     // It says that it has ended: at once the blocks are somebody else's.
-    holdToItsWord(transfer, end)
+    await holdToItsWord(transfer, end)
     if (end.state === "done") await scene.check()
     target.poisonAgain()
     await sleep(watchMillis)
