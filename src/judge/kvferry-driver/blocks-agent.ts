@@ -134,7 +134,7 @@ export class BlocksAgent implements DrivenAgent {
     const { address } = JSON.parse(card) as BlocksCard
     const peer = await this.#cache.connect(address)
     this.#peers.set(name, peer)
-    return peer.path.endpoint.transport
+    return this.#options.pathName ?? peer.path.endpoint.transport
   }
 
   async disconnect(name: string): Promise<void> {
@@ -191,7 +191,7 @@ export class BlocksAgent implements DrivenAgent {
     const more = { integrity: level, ...(note === undefined ? {} : { note }) }
     return {
       post: (timeoutMillis) =>
-        running(() => this.#cache.write(peer, { lease: offer, from, tokens, timeoutMillis, ...more })),
+        this.#running(() => this.#cache.write(peer, { lease: offer, from, tokens, timeoutMillis, ...more })),
       release: async () => {},
     }
   }
@@ -203,7 +203,7 @@ export class BlocksAgent implements DrivenAgent {
     const more = { integrity: level, ...(note === undefined ? {} : { note }) }
     return {
       post: (timeoutMillis) =>
-        running(() => this.#cache.read(peer, { lease: offer, into, tokens, timeoutMillis, ...more })),
+        this.#running(() => this.#cache.read(peer, { lease: offer, into, tokens, timeoutMillis, ...more })),
       release: async () => {},
     }
   }
@@ -222,7 +222,7 @@ export class BlocksAgent implements DrivenAgent {
       const read = this.#cache.prepareRead(lease, Uint32Array.from(blocks), { integrity: level })
       const tell = note === undefined ? () => {} : () => this.#cache.notify(peer, note)
       return {
-        post: (timeoutMillis) => running(() => read.post({ timeoutMillis }), tell),
+        post: (timeoutMillis) => this.#running(() => read.post({ timeoutMillis }), tell),
         release: async () => {
           await read[Symbol.asyncDispose]()
           await this.#letGo(name, offer)
@@ -266,37 +266,37 @@ export class BlocksAgent implements DrivenAgent {
     const lease = await hold.lease.catch(() => undefined)
     await lease?.[Symbol.asyncDispose]()
   }
-}
 
-/** Starts a ticket. What it throws before it is one is how it ends. */
-function running(start: () => Ticket, delivered: () => void = () => {}): RunningTransfer {
-  let ticket: Ticket
-  try {
-    ticket = start()
-  } catch (thrown) {
-    return { ended: Promise.resolve(endOf(thrown)), cancel: () => {} }
+  /** Starts a ticket. What it throws before it is one is how it ends. */
+  #running(start: () => Ticket, delivered: () => void = () => {}): RunningTransfer {
+    let ticket: Ticket
+    try {
+      ticket = start()
+    } catch (thrown) {
+      return { ended: Promise.resolve(endOf(thrown)), cancel: () => {} }
+    }
+    const ended = ticket.done.then(
+      (receipt): TransferEnd => {
+        delivered()
+        return { state: "done", receipt: this.#receiptOf(receipt) }
+      },
+      (thrown: unknown): TransferEnd => ({
+        ...endOf(thrown),
+        ...(thrown instanceof TicketFailed ? { receipt: this.#receiptOf(thrown.receipt) } : {}),
+      }),
+    )
+    return { ended: ended.catch(endOf), cancel: () => ticket.cancel() }
   }
-  const ended = ticket.done.then(
-    (receipt): TransferEnd => {
-      delivered()
-      return { state: "done", receipt: receiptOf(receipt) }
-    },
-    (thrown: unknown): TransferEnd => ({
-      ...endOf(thrown),
-      ...(thrown instanceof TicketFailed ? { receipt: receiptOf(thrown.receipt) } : {}),
-    }),
-  )
-  return { ended: ended.catch(endOf), cancel: () => ticket.cancel() }
-}
 
-function receiptOf({ bytes, path, integrity }: TransferReceipt): EngineReceipt {
-  return {
-    bytes,
-    path: path.transport,
-    rails: path.rails.map(({ rail, bytes: moved, device }) => ({
-      rail: device ?? String(rail),
-      bytes: moved,
-    })),
-    integrity: `${integrity.level} ${integrity.verdict}`,
+  #receiptOf({ bytes, path, integrity }: TransferReceipt): EngineReceipt {
+    return {
+      bytes,
+      path: this.#options.pathName ?? path.transport,
+      rails: path.rails.map(({ rail, bytes: moved, device }) => ({
+        rail: device ?? String(rail),
+        bytes: moved,
+      })),
+      integrity: `${integrity.level} ${integrity.verdict}`,
+    }
   }
 }

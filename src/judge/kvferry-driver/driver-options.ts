@@ -9,6 +9,8 @@ import type { Questions } from "../driver/protocol.ts"
 /** What an agent under judgement is opened with. */
 export interface DriverOptions {
   readonly paths: readonly string[]
+  /** The name under which the one path was asked for: "libfabric-tcp" is libfabric with that provider. */
+  readonly pathName: string | undefined
   /** The path that was asked for; nothing may take its place. */
   readonly required: readonly string[] | undefined
   readonly rdma: RdmaSettings
@@ -56,6 +58,7 @@ export function driverOptions({ path, rails, options }: Questions["open"]): Driv
   const { settings } = rdmaConfig(paths, {})
   return {
     paths,
+    pathName: path,
     required: one === undefined ? undefined : [one],
     rdma: provider === undefined ? settings : { ...settings, fabricProviders: [provider] },
     rails: rails ?? 1,

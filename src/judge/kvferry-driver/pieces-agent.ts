@@ -48,8 +48,10 @@ interface PiecesCard {
 }
 
 interface ReachedPeer {
+  readonly card: PiecesCard
   readonly connection: Connection
-  readonly regions: readonly RegionDescriptor[]
+  /** True once the connection carries nothing more: a write that was stopped half way closes its streams, say. */
+  lost: boolean
 }
 
 /** One fabric of kvferry alone: its endpoint and its connections. */
@@ -63,6 +65,7 @@ export class PiecesAgent implements DrivenAgent {
   readonly #endpoint: Endpoint
   readonly #descriptors: readonly RegionDescriptor[]
   readonly #host: string
+  readonly #pathName: string
   readonly #secret: Uint8Array
   readonly #sessions = new Map<string, string>()
   readonly #peers = new Map<string, ReachedPeer>()
@@ -73,7 +76,7 @@ export class PiecesAgent implements DrivenAgent {
     secret: Uint8Array,
   ): Promise<PiecesAgent> {
     const started = performance.now()
-    const { paths, required, rdma, rails, host, encryption, threads } = options
+    const { paths, pathName, required, rdma, rails, host, encryption, threads } = options
     const crew = await openCrew({ threads: threads ?? rails })
     const { endpoints } = await openPaths(paths, {
       crew,
@@ -96,7 +99,16 @@ export class PiecesAgent implements DrivenAgent {
       descriptors.push(await endpoint!.register(region, span, both))
     }
     const micros = { open: (opened - started) * 1000, register: (performance.now() - opened) * 1000 }
-    return new PiecesAgent({ crew, endpoint: endpoint!, regions, descriptors, host, secret, micros })
+    return new PiecesAgent({
+      crew,
+      endpoint: endpoint!,
+      regions,
+      descriptors,
+      host,
+      pathName,
+      secret,
+      micros,
+    })
   }
 
   private constructor(made: {
@@ -105,6 +117,7 @@ export class PiecesAgent implements DrivenAgent {
     readonly regions: readonly HostMapping[]
     readonly descriptors: readonly RegionDescriptor[]
     readonly host: string
+    readonly pathName: string | undefined
     readonly secret: Uint8Array
     readonly micros: Answers["open"]["micros"]
   }) {
@@ -112,6 +125,7 @@ export class PiecesAgent implements DrivenAgent {
     this.#endpoint = made.endpoint
     this.#descriptors = made.descriptors
     this.#host = made.host
+    this.#pathName = made.pathName ?? made.endpoint.transport
     this.#secret = made.secret
     this.micros = made.micros
     this.files = made.regions.map(({ fd }) => fd)
@@ -133,17 +147,9 @@ export class PiecesAgent implements DrivenAgent {
   }
 
   async connect(name: string, text: string): Promise<string> {
-    const { host, session, address, regions } = JSON.parse(text) as PiecesCard
-    const reach = this.#endpoint.reaches(address)
-    if (!reach.usable) throw usage(`${this.#endpoint.transport} does not reach ${name}: ${reach.why}`)
-    await this.#peers.get(name)?.connection[Symbol.asyncDispose]()
-    const connection = await this.#endpoint.connect(this.#session(session), address, {
-      deadline: performance.now() + connectMillis,
-      peerHost: host,
-      regions,
-    })
-    this.#peers.set(name, { connection, regions })
-    return connection.transport
+    const card = JSON.parse(text) as PiecesCard
+    await this.#reach(name, card)
+    return this.#pathName
   }
 
   async disconnect(name: string): Promise<void> {
@@ -167,12 +173,14 @@ export class PiecesAgent implements DrivenAgent {
   }
 
   async prepare({ peer, direction, pieces }: Questions["prepare"]): Promise<PreparedTransfer> {
-    const { connection, regions } = known(this.#peers, peer, "peer")
+    const before = known(this.#peers, peer, "peer")
+    // As an agent does at its next request.
+    const { connection, card } = before.lost ? await this.#reach(peer, before.card) : before
     const { rails, railWeights } = this.#endpoint
     const plan = stripe(planOf(decodePieces(pieces), direction), rails, railWeights)
-    const move = connection.prepare({ direction, plan, remote: regions })
+    const move = connection.prepare({ direction, plan, remote: card.regions })
     return {
-      post: (timeoutMillis) => running(move, timeoutMillis, this.#endpoint),
+      post: (timeoutMillis) => running(move, timeoutMillis, this.#pathName),
       release: async () => move[Symbol.asyncDispose](),
     }
   }
@@ -189,6 +197,24 @@ export class PiecesAgent implements DrivenAgent {
     for (const { connection } of this.#peers.values()) await connection[Symbol.asyncDispose]()
     await this.#endpoint[Symbol.asyncDispose]()
     await this.#crew[Symbol.asyncDispose]()
+  }
+
+  async #reach(name: string, card: PiecesCard): Promise<ReachedPeer> {
+    const { host, session, address, regions } = card
+    const reach = this.#endpoint.reaches(address)
+    if (!reach.usable) throw usage(`${this.#pathName} does not reach ${name}: ${reach.why}`)
+    await this.#peers.get(name)?.connection[Symbol.asyncDispose]()
+    const connection = await this.#endpoint.connect(this.#session(session), address, {
+      deadline: performance.now() + connectMillis,
+      peerHost: host,
+      regions,
+    })
+    const reached: ReachedPeer = { card, connection, lost: false }
+    void connection.lost.then(() => {
+      reached.lost = true
+    })
+    this.#peers.set(name, reached)
+    return reached
   }
 
   #session(id: string): Session {
@@ -214,14 +240,14 @@ function planOf(pieces: Pieces, direction: "read" | "write"): TransferPlan {
   return builder.finish()
 }
 
-function running(move: PreparedMove, timeoutMillis: number, endpoint: Endpoint): RunningTransfer {
+function running(move: PreparedMove, timeoutMillis: number, path: string): RunningTransfer {
   const abort = new AbortController()
   const posted = post(move, { deadline: performance.now() + timeoutMillis, signal: abort.signal })
   const ended = posted.then((moved): TransferEnd => {
     const rails = moved.rails.filter(({ bytes }) => bytes > 0)
     const receipt = {
       bytes: moved.bytes,
-      path: endpoint.transport,
+      path,
       rails: rails.map(({ rail, bytes }) => ({ rail: String(rail), bytes })),
     }
     return { state: "done", receipt }
