@@ -96,7 +96,7 @@ function engineLines({ verify, load }: BundleDocuments): string[] {
   return about.length === 0 ? [] : [...about, ""]
 }
 
-function verifyLines({ engine, cases, unavailable }: EngineResult): string[] {
+function verifyLines({ engine, cases, unavailable, stopped }: EngineResult): string[] {
   const failed = cases.filter(({ verdict }) => verdict === "failed")
   const count = (wanted: CaseResult["verdict"]): number =>
     cases.filter(({ verdict }) => verdict === wanted).length
@@ -104,6 +104,7 @@ function verifyLines({ engine, cases, unavailable }: EngineResult): string[] {
     unavailable === undefined
       ? `  ${engine}: ${count("passed")} passed, ${failed.length} failed, ${count("not supported")} not supported`
       : `  ${engine}: did not run: ${unavailable}`,
+    ...(stopped === undefined ? [] : [`    stopped early: ${stopped}`]),
     "",
     ...failed.slice(0, findingsMax).flatMap(findingLines),
     ...(failed.length > findingsMax

@@ -85,6 +85,21 @@ test("a case that one engine has and another did not get to is told as not run",
   assert.ok(page.includes('<span class="cell absent">not run</span>'))
 })
 
+test("an engine that was stopped early says why, and its other cases are not run", () => {
+  const one = { id: "a/b", suite: "a", title: "b", verdict: "passed", millis: 1, bytesChecked: 8 } as const
+  const two = { ...one, id: "a/c", verdict: "failed", finding: { kind: "hang", text: "t" } } as const
+  const page = verifyReportHtml(
+    withEngines(
+      engine({ cases: [one, two] }),
+      engine({ engine: "nixl", cases: [{ ...two, id: "a/b" }], stopped: "10 cases failed alike" }),
+    ),
+  )
+  const { text } = readMarkup(page)
+  assert.ok(text.includes("10 cases failed alike"))
+  assert.ok(text.includes("Stopped early: nixl."))
+  assert.equal(page.match(/<span class="cell absent">not run<\/span>/g)?.length, 1)
+})
+
 test("every letter of a block map has its colour, its letter and its words", () => {
   const letters = blockKinds.map(({ letter }) => letter).join("")
   const finding = { ...baseAddressFinding, maps: [{ agent: "decode", layer: 3, blocks: letters }] }

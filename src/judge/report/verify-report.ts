@@ -46,6 +46,7 @@ function verdict(document: VerifyDocument, findings: boolean, refused: boolean):
   const count = (wanted: CaseVerdict): number => all.filter((one) => one.verdict === wanted).length
   const bytes = all.reduce((sum, { bytesChecked }) => sum + bytesChecked, 0)
   const failed = engines.filter((engine) => failuresOf(engine).length > 0).map(({ engine }) => engine)
+  const stopped = engines.filter((engine) => engine.stopped !== undefined).map(({ engine }) => engine)
   const sentence =
     failed.length === 0
       ? good
@@ -61,7 +62,7 @@ function verdict(document: VerifyDocument, findings: boolean, refused: boolean):
   ]
   return html`<section class="verdict ${good ? "good" : "bad"}" aria-label="Verdict">
 <h1><span aria-hidden="true">${good ? "✓" : "✕"}</span><span>${sentence}</span></h1>
-<p>${countText(count("passed"), "case")} passed, ${count("failed")} failed, ${count("not supported")} not supported; ${sizeText(bytes)} compared, byte by byte, by the judge and by no engine.${interrupted && html` <b>Interrupted: not every case was run.</b>`}</p>
+<p>${countText(count("passed"), "case")} passed, ${count("failed")} failed, ${count("not supported")} not supported; ${sizeText(bytes)} compared, byte by byte, by the judge and by no engine.${interrupted && html` <b>Interrupted: not every case was run.</b>`}${!interrupted && stopped.length > 0 && html` Stopped early: ${stopped.join(", ")}.`}</p>
 <ul class="jump">${links.map(([id, text, there]) => there && html`<li><a href="#${id}">${text}</a></li>`)}</ul>
 </section>
 `
@@ -84,7 +85,7 @@ function engineCard(engine: EngineResult): Markup {
 <h3><span>${engineName(engine.engine)}</span><span class="tag ${state[0]}">${state[1]}</span></h3>
 ${share([passed, failed, none])}
 <p>${passed} passed, ${failed} failed, ${none} not supported</p>
-${causeList(causesOf(engine))}${engine.unavailable !== undefined && html`<p>${engine.unavailable}</p>\n`}${(engine.about ?? engine.version) !== undefined && html`<p class="soft">${engine.about ?? engine.version}</p>\n`}${
+${causeList(causesOf(engine))}${[engine.unavailable, engine.stopped].map((why) => why !== undefined && html`<p>${why}</p>\n`)}${(engine.about ?? engine.version) !== undefined && html`<p class="soft">${engine.about ?? engine.version}</p>\n`}${
   libraries.length > 0 &&
   html`<details class="folded"><summary>${libraries.length} ${libraries.length === 1 ? "library" : "libraries"}</summary>${libraries.map((file) => html`<p><code>${file}</code></p>`)}</details>\n`
 }</article>
