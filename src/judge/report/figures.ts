@@ -24,11 +24,9 @@ export function fixed(value: number): string {
   return Math.abs(value) >= 99.95 ? value.toFixed(0) : value.toPrecision(3)
 }
 
-/** Why an engine has no figures, in words. */
-export function unprovenText({ verdict, why }: LoadResult): string {
-  const what = verdict === "different" ? "wrong bytes, no rate" : "failed"
-  return why === undefined || why === "" ? what : `${what}: ${why}`
-}
+/** That an engine has no figures, in short; why stands elsewhere. */
+export const unprovenWord = ({ verdict }: LoadResult): string =>
+  verdict === "different" ? "wrong bytes: no rate is told" : "failed: no rate is told"
 
 /** The fastest ceiling that was proven: what no engine of this machine should pass. */
 export function ceilingOf(results: readonly LoadResult[]): LoadResult | undefined {

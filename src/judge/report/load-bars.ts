@@ -1,7 +1,7 @@
 import { type Axis, linearAxis, tightLogAxis } from "../../page/axis.ts"
 import { html, type Markup } from "../../page/html.ts"
 import type { LoadResult } from "../load-document.ts"
-import { ceilingOf, digits, fixed, gigabits, gigabytes, ratioNumber, unprovenText } from "./figures.ts"
+import { ceilingOf, digits, fixed, gigabits, gigabytes, ratioNumber, unprovenWord } from "./figures.ts"
 import { engineName } from "./frame.ts"
 import { markAt, type Series } from "./load-series.ts"
 
@@ -69,7 +69,7 @@ function row(result: LoadResult, picture: Markup, value: string, small: string):
 
 function unproven(result: LoadResult): Markup | undefined {
   if (result.verdict === "identical") return undefined
-  return html`<div class="who whole">${engineName(result.engine)}</div><div class="wide">${unprovenText(result)}</div>
+  return html`<div class="who whole">${engineName(result.engine)}</div><div class="wide">${unprovenWord(result)}</div>
 `
 }
 

@@ -2,7 +2,7 @@ import { html, type Markup, type Part } from "../../page/html.ts"
 import { countText, sizeText } from "../../terminal/units.ts"
 import type { LoadDocument, LoadResult, LoadShape } from "../load-document.ts"
 import { baseOf } from "./figures.ts"
-import { facts, panel, reportFrame, whenText } from "./frame.ts"
+import { engineName, facts, panel, reportFrame, whenText } from "./frame.ts"
 import { rateBars, ratioBars } from "./load-bars.ts"
 import { latencyCurves, roundDots } from "./load-plots.ts"
 import { railBars } from "./load-rails.ts"
@@ -28,12 +28,14 @@ export function loadReportHtml(record: LoadDocument): string {
       ? []
       : [`Logging was on for ${logging.join(", ")}: its cost is in the figures.`]),
   ]
+  const wrong = results.filter((result) => result.verdict !== "identical")
   return reportFrame({
     command: "bench",
     title: `kvferry bench: ${verdictText}`,
     when: whenText(document.startedAt, document.tookMillis, document.software),
     body: [
       verdict(document),
+      wrong.length > 0 && panel("wrong", "What went wrong", wrong.map(wrongFacts)),
       told.length > 0 &&
         panel(
           "notes",
@@ -80,6 +82,13 @@ export function loadReportHtml(record: LoadDocument): string {
       ),
     ],
   })
+}
+
+function wrongFacts({ engine, verdict, why }: LoadResult): Markup {
+  const tag = verdict === "different" ? "wrong bytes" : "failed"
+  return html`<h3 class="mono">${engineName(engine)} <span class="tag bad">${tag}</span></h3>
+<p>${why ?? "The engine gave no reason."}</p>
+`
 }
 
 const ratioHint = (rounds: number): string =>

@@ -16,7 +16,7 @@ test("no line is wider than the terminal, and every figure stands there at any w
     const told = lines(columns)
     for (const line of told) assert.ok(line.length <= columns, `${line.length} of ${columns}: ${line}`)
     const text = told.join("\n")
-    for (const words of ["0.341× (0.314 to 0.365)", "25.6 ms", "wrong bytes", "failed: rc -1"]) {
+    for (const words of ["0.341× (0.314 to 0.365)", "25.6 ms", "wrong bytes", "failed: no rate"]) {
       assert.ok(text.includes(words), `${columns}: ${words}`)
     }
   }

@@ -2,7 +2,7 @@ import { tightLogAxis } from "../../page/axis.ts"
 import { oneLine } from "../../terminal/one-line.ts"
 import type { Style } from "../../terminal/style.ts"
 import type { LoadDocument, LoadResult } from "../load-document.ts"
-import { baseOf, fixed, microsText, ratioNumber, unprovenText } from "./figures.ts"
+import { baseOf, fixed, microsText, ratioNumber, unprovenWord } from "./figures.ts"
 import { withoutUnproven } from "./proven.ts"
 
 /** How wide the terminal is, and how words are painted: every chart can be read without colour. */
@@ -165,7 +165,7 @@ function gathered(times: readonly (number | null)[], width: number): (number | n
 function wrongLine(result: LoadResult, { columns, style }: ChartOptions, nameOf: NameOf): string[] {
   if (result.verdict === "identical") return []
   const room = Math.max(20, columns - nameOf(result).length - 4)
-  return [style.bad(`  ${nameOf(result)}  ${oneLine(unprovenText(result), room)}`)]
+  return [style.bad(`  ${nameOf(result)}  ${oneLine(unprovenWord(result), room)}`)]
 }
 
 /** What is left of a line for a bar; 0 where that is too little. */

@@ -35,6 +35,7 @@ pre { font: .8rem/1.45 var(--mono); white-space: pre-wrap; overflow-wrap: anywhe
 main { max-width: 74rem; margin: 0 auto; padding: 0 clamp(.8rem, 3vw, 2rem) 3rem; display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
 .panel { background: var(--panel); border: 1px solid var(--line); border-radius: 12px; padding: 1.05rem clamp(.85rem, 2vw, 1.35rem) 1.2rem; min-width: 0; }
 .panel > h2 + p { margin-top: .25rem; }
+.panel > p:last-child { margin-bottom: 0; }
 .top { max-width: 74rem; margin: 0 auto; padding: 1rem clamp(.8rem, 3vw, 2rem) .9rem; display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; align-items: center; justify-content: space-between; }
 .brand { display: flex; align-items: center; gap: .6rem; font-weight: 700; font-size: 1.05rem; }
 .brand svg { fill: none; stroke: var(--accent); stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
