@@ -1,35 +1,45 @@
 import { Command } from "commander"
-import { nameList } from "./options.ts"
+import { benchInitiatorCommand } from "./bench-initiator.ts"
+import { benchRecordCommand } from "./bench-record.ts"
+import { benchTargetCommand } from "./bench-target.ts"
+import { addLoadOptions, type LoadOptionValues } from "./load-options.ts"
+import {
+  addTransferEngineOptions,
+  runTransferEngineBench,
+  transferEngineFlags,
+} from "./transfer-engine-options.ts"
 
-interface BenchFlags {
-  readonly quick: boolean
-  readonly json: boolean
-  readonly record?: string
-  readonly only?: string[]
-  readonly jobs?: string[]
-  readonly peers?: string
-  readonly compiler: boolean
-}
+const notes = `
+Two processes of this machine, the ceiling beside them, and a table of ratios. Every byte is checked before, in and after the
+run that is timed; who moved wrong bytes has no rate. See docs/bench.md for the method, and for two hosts:
 
-/** `kvferry bench`: what this machine reaches, beside its ceilings and beside others. */
+  kvferry bench target --host ADDRESS                  on one
+  kvferry bench initiator --target ADDRESS:15428       on the other
+
+Options of Mooncake's transfer_engine_bench are understood as they are written there: --mode=target|initiator, --segment_id, ….
+
+Exit codes: 0 measured, 1 wrong bytes, 2 wrong usage, 3 an engine could not run, 130 interrupted (what there is is printed).`
+
+/** `kvferry bench`: a load between prefill and decode engines, as ratios. */
 export function benchCommand(): Command {
-  return new Command("bench")
-    .description("Measures kvferry beside its ceilings and beside other engines, in one run, as ratios.")
-    .option("--quick", "under a minute, with smaller jobs", false)
-    .option(
-      "--only <list>",
-      "these fabrics and peers: shm, cma, tcp, libfabric (its tcp provider; only when named), nixl, mooncake",
-      nameList,
+  const bench = new Command("bench")
+    .description(
+      "Measures kvferry and other engines under one load, beside a ceiling, and checks every byte.",
     )
-    .option("--jobs <list>", "these: kv, small, tiny, read, integrity, plan, idle, curves, engine", nameList)
-    .option("--peers <python>", "a Python that has the peers (default: $KVFERRY_PEERS_PYTHON)")
-    .option("--no-compiler", "measure against the FFI's ceilings, also where there is a C compiler")
-    .option("--json", "print one JSON document on standard output, and nothing else there", false)
-    .option("--record <file>", "write the record to this page, with its figures and its picture beside it")
-    .action(async ({ quick, json, record, only, jobs, peers, compiler }: BenchFlags) => {
-      const { runBench } = await import("../bench/bench.ts")
-      const { choose } = await import("../bench/choose.ts")
-      const python = peers ?? (process.env["KVFERRY_PEERS_PYTHON"] || undefined)
-      await runBench({ quick, json, record, python, compiler, ...choose(only, jobs) })
+    // Options behind the name of a subcommand are that one's own.
+    .enablePositionalOptions()
+    .addHelpText("after", notes)
+    .exitOverride()
+    .action(async (values: LoadOptionValues & Readonly<Record<string, unknown>>) => {
+      const mooncake = transferEngineFlags(values)
+      if (mooncake !== undefined) return runTransferEngineBench(mooncake, values)
+      const { onThisMachine } = await import("../judge/load/open-engines.ts")
+      const { loadFlags } = await import("./load-options.ts")
+      const { runBenchLoad } = await import("./run-bench-load.ts")
+      await runBenchLoad(values, await loadFlags(values), onThisMachine)
     })
+  addTransferEngineOptions(addLoadOptions(bench))
+  for (const command of [benchTargetCommand(), benchInitiatorCommand(), benchRecordCommand()])
+    bench.addCommand(command.exitOverride())
+  return bench
 }

@@ -28,7 +28,8 @@ Examples:
   kvferry identity                    this user's public key, for another agent's trust file
   kvferry peers install nixl          another engine, for verify and bench to drive
   kvferry verify                      every path of this machine, put through the judge's cases
-  kvferry bench --quick               tokens/s, plan time, TCP GB/s beside its ceiling
+  kvferry bench                       a small load, beside the ceiling, every byte checked
+  kvferry bench record --quick        every fabric beside C ceilings, in many jobs
 
 Exit codes: 0 came out right, 1 the judged thing is wrong, 2 wrong usage, 3 could not be done, 130 interrupted.`
 
@@ -37,6 +38,8 @@ const program = new Command("kvferry")
   .version(softwareVersion())
   .addHelpText("after", examples)
   .showSuggestionAfterError()
+  // Options behind a command's name are that command's own.
+  .enablePositionalOptions()
   .exitOverride()
   .configureOutput({ writeOut: (text) => process.stdout.write(text) })
 

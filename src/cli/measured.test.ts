@@ -44,7 +44,7 @@ test("anything else is a usage error that says what would do", () => {
     )
   refused(join(folder, "absent.json"), /ENOENT/)
   for (const text of ["", "{", "[]", "null", "7", '{"lineups":7}', '{"lineups":[null,{"id":"small"}]}']) {
-    refused(fileOf(text), /kvferry bench --json/)
+    refused(fileOf(text), /kvferry bench record --json/)
   }
   refused(fileOf('{"lineups":[{"id":"kv","pieces":-1,"bytes":5}]}'), /are no job/)
   refused(fileOf('{"lineups":[{"id":"kv","pieces":1e9,"bytes":1e12}]}'), /are no job/)

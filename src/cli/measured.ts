@@ -25,7 +25,7 @@ const bytesMax = 64 * 2 ** 20
 const runsMax = 40
 
 /**
- * Reads a record of `kvferry bench`, one receipt, or an array of receipts (the last one counts).
+ * Reads a record of `kvferry bench record`, one receipt, or an array of receipts (the last one counts).
  *
  * @param lineup which table of a bench's record: `kv`, `small` or `tiny`.
  * @throws KvError KV_USAGE for a file that is none of these.
@@ -86,5 +86,5 @@ const unusable = (file: string, why: string): KvError =>
   new KvError("KV_USAGE", {
     what: `${file} cannot be compared with`,
     why,
-    next: "name a record of kvferry bench --json, or a receipt as kvferry receipts --json prints it",
+    next: "name a record of kvferry bench record --json, or a receipt as kvferry receipts --json prints it",
   })

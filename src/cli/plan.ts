@@ -29,7 +29,7 @@ Jobs: ${Object.entries(namedJobs)
       `${name} (${layers} × ${blocks} blocks of ${blockBytes} bytes)`,
   )
   .join(", ")}.
---compare takes a record of kvferry bench or a receipt; with a receipt, its pieces and bytes are the job.
+--compare takes a record of kvferry bench record or a receipt; with a receipt, its pieces and bytes are the job.
 Everything is computed; nothing is opened, and no NIC is needed.`
 
 /** `kvferry plan`: what a transfer would take on a machine, and what bounds it. */

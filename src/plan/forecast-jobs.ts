@@ -8,7 +8,7 @@ export interface LayoutSizes {
   readonly blockBytes: number
 }
 
-/** The jobs that have a name: those of `kvferry bench`, and the lab's. */
+/** The jobs that have a name: those of `kvferry bench record`, and the lab's. */
 export const namedJobs: Readonly<Record<string, LayoutSizes>> = {
   kv: { layers: 50, blocks: 128, blockBytes: 65_536 },
   small: { layers: 10, blocks: 2, blockBytes: 65_536 },

@@ -1,5 +1,5 @@
 /*
- * Ceilings of `kvferry bench`: what the same machine does with the same bytes when nobody is in its way.
+ * Ceilings of `kvferry bench record`: what the same machine does with the same bytes when nobody is in its way.
  *
  * Built at bench time as one library, when there is a compiler, and loaded by the benchmark's two processes, so that a
  * ceiling moves the very pieces between the very pages that kvferry does. Nothing that ships needs it.

@@ -1,4 +1,4 @@
-"""What the peers of `kvferry bench` share: two processes, their memory, and the line protocol with the benchmark.
+"""What the peers of `kvferry bench record` share: two processes, their memory, and the line protocol with the benchmark.
 
 The benchmark starts `nixl_peer.py` or `mooncake_peer.py` and writes one JSON line, the specification:
 

@@ -1,0 +1,170 @@
+import { quantileOf } from "../../bench/statistics.ts"
+import { oneLine } from "../../terminal/one-line.ts"
+import type { Style } from "../../terminal/style.ts"
+import { tableLines } from "../../terminal/table.ts"
+import { sizeText, timeText } from "../../terminal/units.ts"
+import type { LoadDocument, LoadResult } from "../load-document.ts"
+import { pairedSpeedRatios } from "./intervals.ts"
+import { matrixLines } from "./load-matrix.ts"
+
+const nameMax = 40
+const whyMax = 400
+const noteMax = 300
+
+/** What a load came to, as lines for people. */
+export function loadLines(document: LoadDocument, style: Style): string[] {
+  const { results, interrupted, rounds, comparison, matrix } = document
+  const done = Math.max(
+    0,
+    ...results.map(({ microsByRound }) => microsByRound.filter((m) => m !== null).length),
+  )
+  return [
+    ...headLines(document, style),
+    "",
+    ...(interrupted ? [style.bad(`PARTIAL: interrupted, ${done} of ${rounds} rounds are here`), ""] : []),
+    ...rateLines(results, style),
+    "",
+    ...costLines(results),
+    "",
+    ...verdictLines(results, style),
+    ...(matrix === undefined ? [] : ["", ...matrixLines(matrix, style)]),
+    ...(comparison === undefined ? [] : ["", ...comparisonLines(comparison, style)]),
+  ]
+}
+
+function headLines(
+  { shape, machine, notes, loadAverage1MinuteBefore }: LoadDocument,
+  style: Style,
+): string[] {
+  const { blocks, layers, blockBytes, bytes, op, seed, numBlocks, randomBlocks, integrity } = shape
+  const model = shape.model === undefined ? "" : ` (${shape.model})`
+  const sides =
+    `${shape.prefillEngines} prefill × TP ${shape.prefillTp}, ${shape.decodeEngines} decode × TP ${shape.decodeTp}, ` +
+    (shape.strategy === "pack" ? "one machine" : "two machines")
+  return [
+    style.strong(
+      `${blocks} blocks × ${layers} layers × ${sizeText(blockBytes)}${model}: ${sizeText(bytes)} a round, ${op}`,
+    ),
+    `  pool     ${numBlocks} blocks a layer, ${randomBlocks ? "random" : "neighbouring"} ones, seed ${seed}; batches of ${shape.batch}, ${shape.threads} thread${shape.threads === 1 ? "" : "s"}`,
+    `  sides    ${sides}; integrity of kvferry: ${integrity}`,
+    `  machine  ${oneLine(machine.cpuModel, 80)}, ${machine.cores} cores, ${machine.virtual}; load ${loadAverage1MinuteBefore.toFixed(2)} before`,
+    ...notes.map((note) => style.faint(`  ${oneLine(note, noteMax)}`)),
+  ]
+}
+
+function rateLines(results: readonly LoadResult[], style: Style): string[] {
+  const first = results.find(({ role, verdict }) => role !== "ceiling" && verdict === "identical")
+  const ceiling = results.find(({ role }) => role === "ceiling")
+  const columns = [
+    { title: "engine" },
+    { title: "GB/s", number: true },
+    { title: "95 %", number: true },
+    { title: "Gb/s", number: true },
+    { title: `× ${oneLine(first?.engine ?? "first", nameMax)}`, number: true },
+    { title: "95 %", number: true },
+    { title: "of memcpy", number: true },
+    ...["p50", "p90", "p99", "p99.9"].map((title) => ({ title, number: true })),
+    { title: "CPU s/GB", number: true },
+  ]
+  const rows = results.map((result) => {
+    const { engine, bytesPerSecond: rate, ratio, latency, cpuSecondsPerGb, verdict } = result
+    const name = oneLine(engine, nameMax)
+    if (rate === undefined || latency === undefined)
+      return [name, verdict === "different" ? "WRONG" : verdict === "failed" ? "failed" : "-"]
+    return [
+      name,
+      gigabytes(rate.median),
+      `${gigabytes(rate.low)}–${gigabytes(rate.high)}`,
+      gigabytes(rate.median * 8),
+      ratio === undefined ? "-" : ratio.median.toFixed(2),
+      ratio === undefined ? "-" : `${ratio.low.toFixed(2)}–${ratio.high.toFixed(2)}`,
+      shareOf(result, ceiling),
+      ...[latency.p50, latency.p90, latency.p99, latency.p999].map(timeText),
+      cpuSecondsPerGb === undefined ? "-" : cpuSecondsPerGb.toFixed(3),
+    ]
+  })
+  const [title, ...lines] = tableLines(columns, rows)
+  return [style.strong(title!), ...lines]
+}
+
+/** How near to the ceiling: the median of the rounds' shares. */
+function shareOf({ microsByRound }: LoadResult, ceiling: LoadResult | undefined): string {
+  if (ceiling === undefined) return "-"
+  const shares = pairedSpeedRatios(microsByRound, ceiling.microsByRound)
+  return shares.length === 0 ? "-" : `${(quantileOf(shares, 0.5) * 100).toFixed(0)} %`
+}
+
+function costLines(results: readonly LoadResult[]): string[] {
+  const shown = results.filter(({ micros, residentBytes }) => micros ?? residentBytes)
+  if (shown.length === 0) return []
+  return tableLines(
+    [
+      { title: "engine" },
+      ...["open", "register", "connect", "prepare"].map((title) => ({ title, number: true })),
+      { title: "memory of prefill, decode (with the pool)", number: true },
+      { title: "path" },
+    ],
+    shown.map(({ engine, micros, residentBytes, receipt, version }) => [
+      `${oneLine(engine, nameMax)} ${oneLine(version, nameMax)}`,
+      ...[micros?.open, micros?.register, micros?.connect, micros?.prepare].map((each) =>
+        each === undefined ? "-" : timeText(each),
+      ),
+      residentBytes === undefined
+        ? "-"
+        : `${sizeText(residentBytes.source)}, ${sizeText(residentBytes.target)}`,
+      receipt === undefined ? "-" : oneLine(receipt.path, nameMax),
+    ]),
+  )
+}
+
+function verdictLines(results: readonly LoadResult[], style: Style): string[] {
+  const hashes = Map20.groupBy(results, ({ hash }) => hash)
+  return [
+    ...[...hashes].flatMap(([hash, same]) =>
+      hash === undefined
+        ? []
+        : [
+            style.good(
+              `hash ${hash}: every byte right, ${same.map(({ engine }) => oneLine(engine, nameMax)).join(", ")}`,
+            ),
+          ],
+    ),
+    ...results
+      .filter(({ verdict }) => verdict === "different")
+      .map(({ engine, why }) =>
+        style.bad(`${oneLine(engine, nameMax)}: WRONG BYTES, no rate is told: ${oneLine(why ?? "", whyMax)}`),
+      ),
+    ...results
+      .filter(({ verdict }) => verdict === "failed")
+      .map(({ engine, why }) =>
+        style.bad(`${oneLine(engine, nameMax)}: failed: ${oneLine(why ?? "", whyMax)}`),
+      ),
+    ...(results.some(({ loggingOn }) => loggingOn)
+      ? [style.bad("logging was on: do not compare these rates with others")]
+      : []),
+  ]
+}
+
+function comparisonLines(comparison: NonNullable<LoadDocument["comparison"]>, style: Style): string[] {
+  return [
+    style.strong("Compared with the older document"),
+    ...comparison.map(({ engine, verdict, why }) => {
+      const line = `  ${oneLine(engine, nameMax)}: ${verdict}: ${oneLine(why, whyMax)}`
+      return verdict === "slower" ? style.bad(line) : verdict === "faster" ? style.good(line) : line
+    }),
+  ]
+}
+
+const gigabytes = (perSecond: number): string => {
+  const value = perSecond / 1e9
+  return value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toPrecision(2)
+}
+
+/** What `Map.groupBy` is, before Node 21. */
+const Map20 = {
+  groupBy<Item, Key>(items: readonly Item[], keyOf: (item: Item) => Key): Map<Key, Item[]> {
+    const groups = new Map<Key, Item[]>()
+    for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item])
+    return groups
+  },
+}

@@ -1,0 +1,155 @@
+import { buildCeilings } from "../../bench/ceilings/build-ceilings.ts"
+import { quantileOf } from "../../bench/statistics.ts"
+import type { MemorySpan } from "../../memory/host-memory.ts"
+import { CeilingLibrary } from "../../os/ceiling-library.ts"
+import { copyBytes } from "../../os/copy.ts"
+import { type Contender, type Finished, type RoundOfContender, WrongBytes } from "./contender.ts"
+import type { DealtLoad } from "./deal-load.ts"
+import type { Arrival, Checked, JudgedMemory } from "./judged-memory.ts"
+
+/** Times of one call at most. */
+const repeatsMax = 10_000
+const checkedBytesPerRound = 64 * 2 ** 20
+
+/** The memory of one agent for the ceiling: the pages between which an engine moves, where they are here. */
+export interface CeilingMemory {
+  readonly name: string
+  readonly spans: readonly MemorySpan[]
+  readonly judged: JudgedMemory
+}
+
+/** One thread of one process copies the same blocks between the same pages: what no engine that moves them should beat. */
+export class MemcpyCeiling implements Contender {
+  readonly name = "memcpy"
+  readonly role = "ceiling"
+  readonly about: string
+  readonly version: string
+  readonly logs = []
+  readonly #dealt: DealtLoad
+  readonly #memories: ReadonlyMap<number, CeilingMemory>
+  readonly #copy: (repeats: number) => number[]
+  readonly #changes: boolean
+  readonly #owned: Disposable | undefined
+  #epoch = 0
+
+  /**
+   * @param memories by owner.
+   * @param options.changes whether each round has new words at the source.
+   * @param options.owned what is given back with it.
+   */
+  constructor(
+    dealt: DealtLoad,
+    memories: ReadonlyMap<number, CeilingMemory>,
+    { changes, owned }: { readonly changes: boolean; readonly owned?: Disposable | undefined },
+  ) {
+    this.#dealt = dealt
+    this.#memories = memories
+    this.#changes = changes
+    this.#owned = owned
+    const built = buildCeilings()
+    const where = "one thread of one process, the same blocks"
+    this.about = built.file === undefined ? `memmove by FFI, ${where}` : `memcpy in C, ${where}`
+    this.version = built.file === undefined ? built.why : built.compiler
+    this.#copy = built.file === undefined ? this.#copierByFfi() : this.#copierInC(built.file)
+  }
+
+  async verify(): Promise<void> {
+    for (const { owner, side } of this.#dealt.agents) this.#memory(owner).judged.fillAll(0, side === "decode")
+    this.#copy(1)
+    this.#look((memory, arrivals) => memory.checkAll(arrivals))
+  }
+
+  async round(round: number, millis: number): Promise<RoundOfContender> {
+    if (this.#changes) this.#epoch = (round + 1) % 256
+    this.#refill((round + 1) % 256)
+    const before = process.cpuUsage()
+    const [first] = this.#copy(1) as [number]
+    const more = Math.min(repeatsMax, Math.floor((millis * 1000) / Math.max(first, 1)))
+    const samples = [first, ...(more > 0 ? this.#copy(more) : [])]
+    const { user, system } = process.cpuUsage(before)
+    this.#look((memory, arrivals) => memory.checkPieces(arrivals, checkedBytesPerRound, round * 7919))
+    const { bytes } = this.#dealt
+    return {
+      micros: quantileOf(samples, 0.5),
+      samples,
+      bytes: bytes * samples.length,
+      cpuMicros: user + system,
+    }
+  }
+
+  async finish(): Promise<Finished> {
+    // An engine shares its memory, and has moved since.
+    this.#refill(0)
+    this.#copy(1)
+    return { hash: this.#look((memory, arrivals) => memory.checkAll(arrivals)).join(" ") }
+  }
+
+  async end(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#owned?.[Symbol.dispose]()
+  }
+
+  #refill(poisonEpoch: number): void {
+    for (const { source, target, plan } of this.#dealt.moves) {
+      const { sourceRegion, sourceOffset, targetRegion, targetOffset, length } = plan
+      const from = { region: sourceRegion, offset: sourceOffset, length }
+      const into = { region: targetRegion, offset: targetOffset, length }
+      if (this.#changes) this.#memory(source).judged.fill(from, this.#epoch, false)
+      this.#memory(target).judged.fill(into, poisonEpoch, true)
+    }
+  }
+
+  #look(check: (memory: JudgedMemory, arrivals: readonly Arrival[]) => Checked): string[] {
+    return this.#dealt.agents.flatMap(({ owner, name }) => {
+      const arrivals = this.#dealt.moves
+        .filter(({ target }) => target === owner)
+        .map(({ source, plan }) => ({ owner: source, epoch: this.#epoch, plan }))
+      if (arrivals.length === 0) return []
+      const { hash, wrong } = check(this.#memory(owner).judged, arrivals)
+      if (wrong !== undefined) throw new WrongBytes(name, wrong)
+      return [hash]
+    })
+  }
+
+  #copierInC(file: string): (repeats: number) => number[] {
+    const library = new CeilingLibrary(file)
+    const addresses = (side: "source" | "target"): Float64Array =>
+      Float64Array.from(
+        this.#dealt.moves.flatMap(({ source, target, plan }) => {
+          const { spans } = this.#memory(side === "source" ? source : target)
+          const regions = side === "source" ? plan.sourceRegion : plan.targetRegion
+          const offsets = side === "source" ? plan.sourceOffset : plan.targetOffset
+          return Array.from(regions, (region, i) => spans[region]!.addressOf(offsets[i]!, plan.length[i]!))
+        }),
+      )
+    const length = Uint32Array.from(this.#dealt.moves.flatMap(({ plan }) => [...plan.length]))
+    const pieces = library.pieces({
+      sourceAddress: addresses("source"),
+      targetAddress: addresses("target"),
+      length,
+    })
+    return (repeats) => library.copy(pieces, 1, { repeats, pauseMicros: 0 })
+  }
+
+  #copierByFfi(): (repeats: number) => number[] {
+    return (repeats) =>
+      Array.from({ length: repeats }, () => {
+        const start = performance.now()
+        for (const { source, target, plan } of this.#dealt.moves) {
+          const [from, into] = [this.#memory(source).spans, this.#memory(target).spans]
+          for (let i = 0; i < plan.pieces; i++) {
+            const [a, b] = [from[plan.sourceRegion[i]!]!, into[plan.targetRegion[i]!]!]
+            copyBytes(a, plan.sourceOffset[i]!, b, plan.targetOffset[i]!, plan.length[i]!)
+          }
+        }
+        return (performance.now() - start) * 1000
+      })
+  }
+
+  #memory(owner: number): CeilingMemory {
+    const memory = this.#memories.get(owner)
+    if (memory === undefined) throw new RangeError(`agent ${owner} has no memory here`)
+    return memory
+  }
+}
