@@ -27,11 +27,18 @@ now = time.perf_counter
 
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
+READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
+MAP_FIXED = 0x10
+MAP_NORESERVE = 0x4000
+MAP_OF_NOBODY = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+MAP_OF_A_REGION = mmap.MAP_SHARED | mmap.MAP_POPULATE | MAP_FIXED
+GUARD_BYTES = 1 << 20
 # An engine is looked at without a pause for so long; then the other side may need the processor more.
 EAGER_SECONDS = 0.002
 PAUSE_SECONDS = 0.0001
-# While nothing is asked of an engine that has to be polled.
+# While nothing is asked: of an engine that has to be polled, and of one with transfers under way.
 POLL_PAUSE_SECONDS = 0.00005
+LOOK_PAUSE_SECONDS = 0.0005
 TEXT_MAX = 2000
 
 
@@ -94,21 +101,37 @@ def text_of(problem):
 
 
 class Regions:
-    """The agent's memory: a memory file for each layer, mapped here and populated."""
+    """The agent's memory: a memory file for each layer, mapped here and populated.
+
+    Around each lies memory that is mapped and not registered: what any allocation has beside it. A piece that leaves its
+    region must be refused by the engine, then; no page fault does it in its place, and no other region takes it in.
+    """
 
     def __init__(self, count, length):
         self.length = length
-        self.files, self.maps, self.addresses = [], [], []
+        self.files, self.addresses = [], []
+        pages = -(-length // mmap.PAGESIZE) * mmap.PAGESIZE
+        space = map_memory(None, count * (pages + GUARD_BYTES) + GUARD_BYTES, READ_WRITE, MAP_OF_NOBODY, -1)
         for number in range(count):
             fd = os.memfd_create("kvferry-judge-%d" % number)
             os.ftruncate(fd, length)
-            mapped = mmap.mmap(fd, length, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+            address = space + GUARD_BYTES + number * (pages + GUARD_BYTES)
+            self.addresses.append(map_memory(address, length, READ_WRITE, MAP_OF_A_REGION, fd))
             self.files.append(fd)
-            self.maps.append(mapped)
-            self.addresses.append(ctypes.addressof(ctypes.c_char.from_buffer(mapped)))
 
     def described(self):
         return [{"path": "/proc/self/fd/%d" % fd, "bytes": self.length} for fd in self.files]
+
+
+def map_memory(address, length, protection, flags, fd):
+    """mmap(2) at an address, which Python's own does not offer."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    got = libc.mmap(address, length, protection, flags, fd, 0)
+    if got == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), "mmap of %d bytes: %s" % (length, os.strerror(ctypes.get_errno())))
+    return got
 
 
 class Pieces:
@@ -125,9 +148,9 @@ class Pieces:
 
         self.count = count
         self.local_region = column("localRegion", "<u4").astype(np.int64)
-        self.local_offset = column("localOffset", "<f8").astype(np.uint64)
+        self.local_offset = column("localOffset", "<f8").astype(np.int64).astype(np.uint64)
         self.remote_region = column("remoteRegion", "<u4").astype(np.int64)
-        self.remote_offset = column("remoteOffset", "<f8").astype(np.uint64)
+        self.remote_offset = column("remoteOffset", "<f8").astype(np.int64).astype(np.uint64)
         self.length = column("length", "<u4").astype(np.uint64)
 
     def local_addresses(self, bases):
@@ -184,11 +207,14 @@ class Transfer:
         self.moved = moved
         self.ended = None
         self.error = None
-        # True from the post to the end: nothing of it may be asked of the engine by two threads at once.
         self.posted = False
 
+    @property
+    def under_way(self):
+        return self.posted and self.ended is None
+
     def post(self):
-        if self.posted and self.ended is None:
+        if self.under_way:
             raise EngineFailed("busy", "this transfer is under way")
         self.ended, self.error, self.posted = None, None, True
         try:
@@ -235,6 +261,26 @@ class Driver:
         self.engine = engine
         self.transfers = {}
         self.polling = False
+
+    def rest(self, lines):
+        """Until a question comes: an application goes on looking at its transfers, and some engines move only then."""
+        while True:
+            under_way = [transfer for transfer in self.transfers.values() if transfer.under_way]
+            if not under_way and not self.polling:
+                return
+            if lines.ready(POLL_PAUSE_SECONDS if self.polling else LOOK_PAUSE_SECONDS):
+                return
+            for transfer in under_way:
+                transfer.look()
+            if self.polling:
+                self.poll()
+
+    def poll(self):
+        try:
+            self.engine.poll()
+        except Exception:
+            traceback.print_exc()
+            self.polling = False
 
     def answer(self, question):
         handler = getattr(self, "on_" + "".join("_" + c.lower() if c.isupper() else c for c in question["op"]), None)
@@ -450,12 +496,7 @@ def serve(make_engine):
     lines = Lines()
     driver = Driver(make_engine())
     while True:
-        while driver.polling and not lines.ready(POLL_PAUSE_SECONDS):
-            try:
-                driver.engine.poll()
-            except Exception:
-                traceback.print_exc()
-                driver.polling = False
+        driver.rest(lines)
         question = lines.receive()
         if question is None:
             break

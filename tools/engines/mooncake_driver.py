@@ -31,7 +31,7 @@ def engine_version():
 
 class Mooncake(driver.Engine):
     capabilities = ("read", "write", "pieces", "blocks", "notify", "concurrent", "threads", "peers", "deregister", "heads",
-                    "refuses-paths")
+                    "refuses-paths", "peer-death")
 
     def __init__(self):
         self.peers = {}

@@ -74,6 +74,9 @@ class Nixl(driver.Engine):
                              "heads", "refuses-paths"]
         if sync is not None:
             self.capabilities.append("threads")
+        if self.backend == "UCX":
+            # LIBFABRIC leaves a transfer from a peer that has died in progress for ever.
+            self.capabilities.append("peer-death")
         version = nixl_version()
         provider = os.environ.get("FI_PROVIDER")
         over = " over %s" % provider if self.backend == "LIBFABRIC" and provider else ""

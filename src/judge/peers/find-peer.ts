@@ -80,7 +80,7 @@ async function usable(
 /** What to do about a library that the loader has not found. */
 export function whatHelps(why: string): string {
   if (/FABRIC_[0-9.]+|libfabric/.test(why)) {
-    return "; name a libfabric of 2.7 or newer: KVFERRY_LIBFABRIC=/path/to/libfabric.so.1"
+    return "; name one that is new enough, 2.7 has all versions up to FABRIC_1.10: KVFERRY_LIBFABRIC=/path/to/libfabric.so.1"
   }
   const [, missing] = /(lib[A-Za-z0-9_+-]+)[.]so[.0-9]*: cannot open shared object file/.exec(why) ?? []
   if (missing === "libhwloc") return "; install hwloc (Debian, Ubuntu: apt-get install libhwloc15)"
