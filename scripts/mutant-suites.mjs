@@ -11,8 +11,8 @@ import { filesBelow } from "./setup.mjs"
 
 export const suiteNames = ["verify", "contract", "promises", "simulation"]
 
-/** A run that has not ended by then has hung: that is a kill, and a suite should have said so earlier. */
-const millisMax = { verify: 300_000, contract: 240_000, promises: 240_000, simulation: 180_000 }
+/** A suite that has not ended by then says nothing: each ends what hangs by itself, so it is the machine that is too slow. */
+const millisMax = 1_800_000
 /** Schedules that are played, from seed 1. */
 const schedules = 150
 
@@ -38,8 +38,8 @@ const runs = {
     const json = join(bench.folder, "verify.json")
     const main = join(bench.folder, "dist", "cli", "main.js")
     const args = [main, "verify", "--engines", engines.join(","), "--quick", "--fail-fast", "--json", json]
-    const { status, text, timedOut } = await bench.run(process.execPath, args, { millis: millisMax.verify })
-    if (timedOut) return { by: "verify: it never ended", text: "" }
+    const { status, text, timedOut } = await bench.run(process.execPath, args, { millis: millisMax })
+    if (timedOut) return tooSlow("verify")
     if (status === 0) return undefined
     return failedCase(json) ?? { by: `verify: exit code ${status}`, text: tail(text) }
   },
@@ -54,9 +54,9 @@ const runs = {
     const main = join(bench.folder, "dist", "sim", "main.js")
     const args = [main, "--schedules", String(schedules), "--seed", "1"]
     const { status, text, timedOut } = await bench.run(process.execPath, args, {
-      millis: millisMax.simulation,
+      millis: millisMax,
     })
-    if (timedOut) return { by: "simulation: it never ended", text: "" }
+    if (timedOut) return tooSlow("simulation")
     return status === 0 ? undefined : { by: `simulation: ${simulated(text)}`, text: tail(text) }
   },
 }
@@ -87,12 +87,12 @@ const testFiles = (wanted) => filesBelow("dist").filter((file) => file.endsWith(
 async function tests(bench, suite, files) {
   const args = ["--test", "--test-reporter=tap", "--test-concurrency=1", "--test-timeout=120000", ...files]
   const { status, text, timedOut } = await bench.run(process.execPath, args, {
-    millis: millisMax[suite],
+    millis: millisMax,
     heard: (said) => notOk(said) !== undefined,
   })
   const failed = notOk(text)
   if (failed !== undefined) return { by: `${suite}: ${failed}`, text: "" }
-  if (timedOut) return { by: `${suite}: it never ended`, text: "" }
+  if (timedOut) return tooSlow(suite)
   return status === 0 ? undefined : { by: `${suite}: exit code ${status}`, text: tail(text) }
 }
 
@@ -104,5 +104,7 @@ function simulated(text) {
   const line = text.split("\n").find((said) => /P\d|broken|violat|promise/i.test(said))
   return (line ?? "a schedule failed").trim().slice(0, 100)
 }
+
+const tooSlow = (suite) => ({ by: suite, text: "", undecided: true })
 
 const tail = (text) => text.trim().split("\n").slice(-15).join("\n")

@@ -96,7 +96,13 @@ async function judge(bench, mutant) {
         })
       : undefined
   await bench.revert(mutant)
-  const result = { mutant, problem, failure, millis: Date.now() - begun }
+  const slow = failure?.undecided === true ? `${failure.by} had not ended after half an hour` : undefined
+  const result = {
+    mutant,
+    problem: problem ?? slow,
+    failure: slow === undefined ? failure : undefined,
+    millis: Date.now() - begun,
+  }
   results.push(result)
   process.stderr.write(`  ${line(result)}\n`)
   // What a suite says of somebody's own mutant is what they came for.
@@ -106,7 +112,7 @@ async function judge(bench, mutant) {
 function line({ mutant, problem, failure, millis }) {
   const end =
     problem !== undefined
-      ? `NO MUTANT: ${problem}`
+      ? `NO VERDICT: ${problem}`
       : failure === undefined
         ? "SURVIVES"
         : `killed by ${failure.by}`
