@@ -11,7 +11,23 @@ import type { VerifyDocument } from "../judge/verify-document.ts"
 import { oneLine, terminalJson } from "../terminal/one-line.ts"
 import { progressOn } from "../terminal/progress.ts"
 import { styleFor } from "../terminal/style.ts"
-import type { VerifyFlags } from "./verify.ts"
+
+/** The command's options as they were given. */
+export interface VerifyFlags {
+  readonly engines?: string[]
+  readonly suites?: string[]
+  readonly cases?: string[]
+  readonly list: boolean
+  readonly seed: number
+  readonly quick?: boolean
+  readonly long?: boolean
+  readonly failFast: boolean
+  readonly all: boolean
+  readonly json?: string | true
+  readonly junit?: string
+  readonly report?: string
+  readonly bundle?: string
+}
 
 export type VerifyRequest = VerifyFlags & { readonly interrupted: AbortSignal }
 

@@ -1,22 +1,7 @@
 import { Command, Option } from "commander"
 import { interruption } from "./lifetime.ts"
 import { nameList, wholeNumber } from "./options.ts"
-
-interface VerifyFlags {
-  readonly engines?: string[]
-  readonly suites?: string[]
-  readonly cases?: string[]
-  readonly list: boolean
-  readonly seed: number
-  readonly quick?: boolean
-  readonly long?: boolean
-  readonly failFast: boolean
-  readonly all: boolean
-  readonly json?: string | true
-  readonly junit?: string
-  readonly report?: string
-  readonly bundle?: string
-}
+import type { VerifyFlags } from "./verify-engines.ts"
 
 const notes = `
 ENGINE is NAME, NAME:PATH or NAME==VERSION:PATH: kvferry, kvferry:tcp, nixl:UCX, nixl==0.6.1:LIBFABRIC, mooncake:tcp.
@@ -63,5 +48,3 @@ export function verifyCommand(): Command {
       process.exitCode = await verify({ ...flags, interrupted: interruption() })
     })
 }
-
-export type { VerifyFlags }

@@ -1,5 +1,6 @@
 import type { CacheShape } from "../driver/protocol.ts"
-import { type JudgeCase, NotSupported } from "./case.ts"
+import type { JudgeCase } from "./case.ts"
+import { NotSupported } from "./case-failed.ts"
 import type { SequenceTables } from "./pieces.ts"
 import { blocksFor, randomTable, randomTables } from "./tables.ts"
 import { firstBlock, middleCache, type Pair, pairOf, smallCache, type World } from "./world.ts"

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { hold, type JudgeCase } from "./case.ts"
+import type { JudgeCase } from "./case.ts"
+import { hold } from "./case-failed.ts"
 import type { JudgedAgent } from "./judged-agent.ts"
 import { layOut } from "./lay-out.ts"
 import type { Piece } from "./pieces.ts"

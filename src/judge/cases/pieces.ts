@@ -52,30 +52,33 @@ export function sequencePieces(
   const row = rowBytes(source)
   const firstHead = Math.max(source.firstHead, target.firstHead)
   const headEnd = Math.min(source.firstHead + source.heads, target.firstHead + target.heads)
-  const rows: { readonly from: number; readonly to: number }[] = []
+  const rows: { readonly position: number; readonly from: number; readonly to: number }[] = []
   for (let token = 0; token < tokens; token++) {
+    const position = Math.floor(token / target.blockTokens)
     const from = sourceBlocks[Math.floor(token / source.blockTokens)]!
-    const to = targetBlocks[Math.floor(token / target.blockTokens)]!
     for (let plane = 0; plane < 2; plane++) {
       for (let head = firstHead; head < headEnd; head++) {
         rows.push({
+          position,
           from: rowOffset(source, from, plane, head, token % source.blockTokens),
-          to: rowOffset(target, to, plane, head, token % target.blockTokens),
+          to: rowOffset(target, targetBlocks[position]!, plane, head, token % target.blockTokens),
         })
       }
     }
   }
-  rows.sort((one, other) => one.to - other.to)
+  // In the order of the table, as connectors list them: neither side's offsets go up with it.
+  rows.sort((one, other) => one.position - other.position || one.to - other.to)
   for (let layer = 0; layer < source.layers; layer++) {
-    for (const { from, to } of rows) {
+    let positionBefore = -1
+    for (const { position, from, to } of rows) {
       const last = pieces.at(-1)
+      // A block of its own is a descriptor of its own.
       const follows =
         last !== undefined &&
-        last.targetRegion === layer &&
+        position === positionBefore &&
         last.sourceOffset + last.length === from &&
-        last.targetOffset + last.length === to &&
-        // A block of its own is a descriptor of its own, as connectors make them.
-        to % blockBytes(target) !== 0
+        last.targetOffset + last.length === to
+      positionBefore = position
       if (follows) pieces[pieces.length - 1] = { ...last, length: last.length + row }
       else
         pieces.push({

@@ -1,4 +1,5 @@
-import { hold, type JudgeCase } from "./case.ts"
+import type { JudgeCase } from "./case.ts"
+import { hold } from "./case-failed.ts"
 import { layOut } from "./lay-out.ts"
 import { randomTables } from "./tables.ts"
 import type { Transfer, TransferEnd } from "./transfer.ts"

@@ -1,6 +1,6 @@
 import { DriverFailed } from "../driver/driver-failed.ts"
 import type { JudgeCase } from "./case.ts"
-import { CaseFailed } from "./case.ts"
+import { CaseFailed } from "./case-failed.ts"
 import type { JudgedAgent } from "./judged-agent.ts"
 import { layOut } from "./lay-out.ts"
 import type { Piece } from "./pieces.ts"

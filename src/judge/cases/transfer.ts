@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { encodePieces } from "../driver/columns.ts"
 import type { Answers, SequenceMove, TransferState } from "../driver/protocol.ts"
-import { CaseFailed, hold } from "./case.ts"
+import { CaseFailed, hold } from "./case-failed.ts"
 import type { JudgedAgent } from "./judged-agent.ts"
 import { columnsOf, type Piece } from "./pieces.ts"
 

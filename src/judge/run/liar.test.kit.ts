@@ -2,7 +2,7 @@
  * A driver of an engine that is not there: it moves bytes by reading and writing the memory files of its peers, and it
  * lies as it is told. `honest` tells no lie.
  */
-import { createHash } from "node:crypto"
+import { createHash, randomUUID } from "node:crypto"
 import {
   appendFileSync,
   closeSync,
@@ -36,6 +36,9 @@ interface Card {
   /** One stamp a block, moved when it is reused. */
   readonly stamps: number
   readonly notes: string
+  /** Who has claimed what was lent stands in files here. */
+  readonly folder: string
+  readonly secret: string
 }
 
 interface Peer {
@@ -71,10 +74,11 @@ let stamps: HostMapping
 let busy = false
 let posts = 0
 const folder = mkdtempSync(join(tmpdir(), "kvferry-liar-"))
+const secret = process.env["KVFERRY_JUDGE_SECRET"] ?? ""
 const notesFile = join(folder, "notes")
 const peers = new Map<string, Peer>()
 const jobs = new Map<number, Job>()
-const kept = new Map<string, Buffer>()
+const firstBytes = new Map<string, Buffer>()
 const leaks: Buffer[] = []
 let notesRead = 0
 
@@ -110,13 +114,22 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
       blocks: cache.blocks,
       stamps: stamps.fd,
       notes: notesFile,
+      folder,
+      secret,
     }
     return { card: JSON.stringify(card) }
   },
   connect({ peer, card: text }) {
     const card = JSON.parse(text) as Card
     const known = peers.get(peer)
+    if (card.secret !== secret && !lies("lets-strangers-in"))
+      throw new EngineSays("STRANGER", "another secret")
     if (known !== undefined && lies("keeps-old-peer")) return { path }
+    const named = [...peers.values()].find((one) => one.card.name === card.name)
+    if (named !== undefined && lies("by-name")) {
+      peers.set(peer, named)
+      return { path }
+    }
     const open = (fd: number): number => openSync(`/proc/${card.pid}/fd/${fd}`, "r+")
     peers.set(peer, { card, fds: card.fds.map(open), stamps: open(card.stamps) })
     return { path }
@@ -128,7 +141,13 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     return {}
   },
   lend: ({ blocks, tokens }) => ({
-    offer: JSON.stringify({ blocks, tokens, stamps: blocks.map(stampOf), hash: hashOf(blocks) }),
+    offer: JSON.stringify({
+      blocks,
+      tokens,
+      stamps: blocks.map(stampOf),
+      hash: hashOf(blocks),
+      id: randomUUID(),
+    }),
   }),
   withdraw: ({ offer }) => {
     const { blocks } = JSON.parse(offer) as { blocks: number[] }
@@ -140,7 +159,8 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     return {}
   },
   prepare(args) {
-    const peer = peers.get(args.peer)
+    const known = [...peers.values()]
+    const peer = lies("last-peer") ? known.at(-1) : lies("first-peer") ? known[0] : peers.get(args.peer)
     if (peer === undefined) throw new EngineSays("NO_PEER", args.peer)
     const pieces = decodePieces(args.pieces)
     for (let i = 0; i < pieces.length.length; i++) {
@@ -153,20 +173,29 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
         pieces.remoteRegion[i]! < peer.fds.length
       if (!inside && !lies("no-bounds")) throw new EngineSays("OUT_OF_BOUNDS", `piece ${i}`)
     }
+    claim(args, peer)
     if (lies("leaks")) leaks.push(Buffer.alloc(2 ** 16, 1))
-    jobs.set(args.transfer, { args, pieces, peer, state: "pending", moved: 0, posts: 0, cancelled: false })
+    jobs.set(slot(args.transfer), {
+      args,
+      pieces,
+      peer,
+      state: "pending",
+      moved: 0,
+      posts: 0,
+      cancelled: false,
+    })
     return { micros: 1 }
   },
   post({ transfer, timeoutMillis }) {
-    start(jobs.get(transfer)!, timeoutMillis)
+    start(jobs.get(slot(transfer))!, timeoutMillis)
     return {}
   },
   postTogether({ transfers, timeoutMillis }) {
-    for (const transfer of transfers) start(jobs.get(transfer)!, timeoutMillis)
+    for (const transfer of transfers) start(jobs.get(slot(transfer))!, timeoutMillis)
     return {}
   },
   async wait({ transfer, millis }) {
-    const job = jobs.get(transfer)!
+    const job = jobs.get(slot(transfer))!
     for (const end = performance.now() + millis; job.state === "pending" && performance.now() < end; )
       await sleep(Math.min(1, millis))
     const { state, error, moved } = job
@@ -176,18 +205,23 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     return {
       state,
       ...(error === undefined ? {} : { error }),
-      receipt: { bytes, path: named, rails: [{ rail: "0", bytes: lies("receipt-rails") ? 1 : bytes }] },
+      receipt: {
+        ...(state === "failed" && lies("good-receipt") ? { integrity: "full identical" } : {}),
+        bytes,
+        path: named,
+        rails: [{ rail: "0", bytes: lies("receipt-rails") ? 1 : bytes }],
+      },
     }
   },
   cancel({ transfer }) {
-    const job = jobs.get(transfer)!
+    const job = jobs.get(slot(transfer))!
     if (job.state !== "pending") return {}
     job.cancelled = true
     if (lies("writes-after-cancel")) job.state = "cancelled"
     return {}
   },
   release: ({ transfer }) => {
-    jobs.delete(transfer)
+    jobs.delete(slot(transfer))
     return {}
   },
   notes() {
@@ -208,7 +242,7 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     const micros: number[] = []
     for (let round = 0; round < Math.max(1, rounds); round++) {
       const began = performance.now()
-      for (const transfer of transfers) await carry(jobs.get(transfer)!)
+      for (const transfer of transfers) await carry(jobs.get(slot(transfer))!, false)
       micros.push((performance.now() - began) * 1000)
     }
     return { micros, cpuMicros: 0 }
@@ -233,6 +267,22 @@ function hashThere({ card, fds }: Peer, blocks: readonly number[]): string {
   return hash.digest("hex")
 }
 
+const slot = (transfer: number): number => (lies("256-slots") ? transfer & 255 : transfer)
+
+/** The first that comes has it. */
+function claim({ sequence }: Questions["prepare"], { card }: Peer): void {
+  if (sequence === undefined || !sequence.offer.startsWith("{") || lies("leases-for-all")) return
+  const file = join(card.folder, (JSON.parse(sequence.offer) as { id: string }).id)
+  try {
+    writeFileSync(file, name, { flag: "wx" })
+  } catch {
+    if (readFileSync(file, "utf8") !== name) throw new EngineSays("HELD", "another peer has it")
+  }
+}
+
+/** Keys or values of a block with all heads of the model. */
+const wholePlaneBytes = (): number => (planeBytes(cache) / cache.heads) * cache.kvHeads
+
 const stampOf = (block: number): number => stamps.view(block, 1)[0]!
 
 function move(blocks: readonly number[]): void {
@@ -243,7 +293,6 @@ function start(job: Job, timeoutMillis: number): void {
   job.state = "pending"
   job.cancelled = false
   job.posts += 1
-  posts += 1
   if (lies("early-done")) {
     job.state = "done"
     setTimeout(() => void carry(job), 20)
@@ -266,15 +315,18 @@ function start(job: Job, timeoutMillis: number): void {
 
 function fail(job: Job, code: string, text: string): void {
   if (job.state !== "pending") return
+  if (lies("notes-failures")) note(job)
   job.state = "failed"
   job.error = { code, text }
 }
 
-async function carry(job: Job): Promise<void> {
+/** @param watch false where nobody dies or stops meanwhile: looking costs more than a small piece. */
+async function carry(job: Job, watch = true): Promise<void> {
   const { args, peer, pieces } = job
   const began = job.posts
   if (lies("note-early")) note(job)
   job.moved = 0
+  posts += 1
   const count = pieces.length.length
   let lent: { blocks: number[]; stamps: number[]; hash: string } | undefined
   if (args.sequence !== undefined) {
@@ -283,16 +335,19 @@ async function carry(job: Job): Promise<void> {
   }
   const before = seen(job)
   if (before.includes(255) && !lies("deregister")) return fail(job, "NOT_REGISTERED", "taken back")
-  if (lies("lost-id") && posts % 65_536 === 0) {
+  if (lies("16-bit") && posts >= 65_536) {
     job.state = "done"
     return
   }
+  const kept = lies("writes-back") ? regions.map((region) => region.view(0, region.byteLength).slice()) : []
   for (let i = 0; i < count; i++) {
     if (i % 16 === 15) await sleep(0)
     // Stopped or gone: nothing more comes from it.
-    while (isStopped(peer.card.pid) && job.state === "pending") await sleep(5)
+    while (watch && isStopped(peer.card.pid) && job.state === "pending") await sleep(5)
     if (job.state === "failed" && !lies("writes-after-cancel")) return
-    if (!isAlive(peer.card.pid)) {
+    const anyDead = lies("one-death-all") && [...peers.values()].some(({ card }) => !isAlive(card.pid))
+    while (watch && lies("waits-for-the-dead") && !isAlive(peer.card.pid)) await sleep(50)
+    if (watch && (!isAlive(peer.card.pid) || anyDead)) {
       if (lies("dead-is-done")) job.state = "done"
       else fail(job, "PEER_DEAD", `${peer.card.name} is dead`)
       return
@@ -308,13 +363,24 @@ async function carry(job: Job): Promise<void> {
       return fail(job, "IO", String(thrown))
     }
   }
+  for (const [region, bytes] of kept.entries()) {
+    // All that was not its own business is as it was when it began.
+    const now = regions[region]!.view(0, bytes.byteLength)
+    for (let i = 0; i < count; i++) {
+      if (pieces.localRegion[i] !== region || args.direction === "write") continue
+      const [start, end] = [pieces.localOffset[i]!, pieces.localOffset[i]! + pieces.length[i]!]
+      bytes.set(now.subarray(start, end), start)
+    }
+    now.set(bytes)
+  }
   const after = seen(job)
   const reused =
     lent !== undefined &&
     (before.some((stamp, i) => stamp !== after[i]) || lent.blocks.some((_, i) => lent.stamps[i] !== after[i]))
   if ((reused && !lies("no-epochs")) || (before.includes(255) && !lies("deregister")))
     return fail(job, "REUSED", "the blocks were reused")
-  const tampered = args.integrity === "full" && hashThere(peer, lent!.blocks) !== lent!.hash
+  const tampered =
+    args.integrity !== undefined && args.integrity !== "epoch" && hashThere(peer, lent!.blocks) !== lent!.hash
   if (tampered && !lies("no-proof")) return fail(job, "DIFFER", "other bytes than were lent")
   if (job.posts !== began || job.state !== "pending") return
   job.state = "done"
@@ -342,6 +408,7 @@ function piece({ args, peer, pieces, posts: time }: Job, i: number): number {
   let local = { region: pieces.localRegion[i]!, offset: pieces.localOffset[i]! }
   let remote = { region: pieces.remoteRegion[i]!, offset: pieces.remoteOffset[i]! }
   let length = pieces.length[i]!
+  if (length === 0 && lies("zero-is-all")) length = 4096
   const block = blockBytes(cache)
   const count = pieces.length.length
   const moved = length
@@ -351,13 +418,16 @@ function piece({ args, peer, pieces, posts: time }: Job, i: number): number {
     if (reads) [remote, local] = [from, to]
     else [local, remote] = [from, to]
   }
+  if (lies("byte-counter") && i > 255)
+    place({ ...source, offset: pieces[reads ? "remoteOffset" : "localOffset"][i & 255]! }, target)
+  if (lies("near-only")) place({ ...source, offset: source.offset & 0x1ffff }, target)
   if (lies("base-address")) place({ ...source, offset: 0 }, target)
   if (lies("other-layer")) place({ ...source, region: Math.max(0, source.region - 1) }, target)
   if (lies("other-block")) place({ ...source, offset: Math.max(0, source.offset - block) }, target)
   if (lies("same-numbers")) place({ ...source, offset: target.offset }, target)
   if (lies("shifted") && length > 8) place({ ...source, offset: source.offset - 8 }, target)
   if (lies("heads-ignored") && cache.heads < cache.kvHeads)
-    place({ ...source, offset: source.offset - (source.offset % planeBytes(cache)) }, target)
+    place({ ...source, offset: source.offset - (source.offset % wholePlaneBytes()) }, target)
   if (lies("swapped-planes")) {
     const other = source.offset % block < planeBytes(cache) ? planeBytes(cache) : -planeBytes(cache)
     if (length <= planeBytes(cache)) place({ ...source, offset: source.offset + other }, target)
@@ -379,8 +449,8 @@ function piece({ args, peer, pieces, posts: time }: Job, i: number): number {
   }
   if (lies("first-content") && reads) {
     const key = `${peer.card.pid} ${remote.region} ${remote.offset} ${length}`
-    const bytes = kept.get(key) ?? readBytes(peer.fds[remote.region]!, length, remote.offset)
-    kept.set(key, bytes)
+    const bytes = firstBytes.get(key) ?? readBytes(peer.fds[remote.region]!, length, remote.offset)
+    firstBytes.set(key, bytes)
     regions[local.region]!.view(local.offset, length).set(bytes)
     return moved
   }

@@ -1,4 +1,5 @@
-import { caseId, type JudgeCase, NotSupported, type WrongBlock } from "../cases/case.ts"
+import { caseId, type JudgeCase } from "../cases/case.ts"
+import { NotSupported, type WrongBlock } from "../cases/case-failed.ts"
 import type { Effort } from "../cases/world.ts"
 import { DriverFailed } from "../driver/driver-failed.ts"
 import type { EngineCommand } from "../engines/engine-command.ts"

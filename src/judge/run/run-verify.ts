@@ -1,6 +1,7 @@
 import { machineFacts } from "../../bench/machine.ts"
 import { softwareVersion } from "../../serve/version.ts"
-import { caseId, type JudgeCase, type WrongBlock } from "../cases/case.ts"
+import { caseId, type JudgeCase } from "../cases/case.ts"
+import type { WrongBlock } from "../cases/case-failed.ts"
 import type { Effort } from "../cases/world.ts"
 import type { EngineSpec } from "../engine-spec.ts"
 import { engineCommand } from "../engines/engine-command.ts"

@@ -1,4 +1,5 @@
-import { CaseFailed, caseId, type JudgeCase, NotSupported } from "../cases/case.ts"
+import { caseId, type JudgeCase } from "../cases/case.ts"
+import { CaseFailed, NotSupported } from "../cases/case-failed.ts"
 import { JudgedAgent } from "../cases/judged-agent.ts"
 import { Scene } from "../cases/scene.ts"
 import { type Effort, type Role, type SceneOptions, smallCache, type World } from "../cases/world.ts"

@@ -1,5 +1,5 @@
 import { DriverFailed } from "../../driver/driver-failed.ts"
-import { CaseFailed } from "../case.ts"
+import { CaseFailed } from "../case-failed.ts"
 import { sequencePieces } from "../pieces.ts"
 import { randomTables } from "../tables.ts"
 import type { Transfer, TransferEnd, TransferOptions } from "../transfer.ts"

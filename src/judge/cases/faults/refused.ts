@@ -1,6 +1,7 @@
 import { DriverFailed } from "../../driver/driver-failed.ts"
 import { secretVariable } from "../../engines/secret-variable.ts"
-import { hold, type JudgeCase, NotSupported } from "../case.ts"
+import type { JudgeCase } from "../case.ts"
+import { hold, NotSupported } from "../case-failed.ts"
 import { layOut } from "../lay-out.ts"
 import type { Piece } from "../pieces.ts"
 import { randomTables } from "../tables.ts"

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { CaseFailed, hold, type JudgeCase } from "../case.ts"
+import type { JudgeCase } from "../case.ts"
+import { CaseFailed, hold } from "../case-failed.ts"
 import { randomTables } from "../tables.ts"
 import type { Transfer } from "../transfer.ts"
 import { pairOf, type World } from "../world.ts"

@@ -1,0 +1,3 @@
+import { testLies } from "./judge-liar.test.kit.ts"
+
+testLies(0)

@@ -1,0 +1,138 @@
+/** What each lie is caught by: the cases, and the cause that they name where bytes tell it. */
+export interface Lie {
+  readonly name: string
+  readonly cases: readonly string[]
+  /** Every one of the cases names it. */
+  readonly cause?: string
+}
+
+export const lies: readonly Lie[] = [
+  {
+    name: "base-address",
+    cause: "base-address",
+    cases: [
+      "shapes/counts-read",
+      "shapes/order-write",
+      "blocks/random-tables-read",
+      "blocks/far-apart-write",
+      "tp/1-to-1",
+      "tp/2-to-2",
+      "tp/4-to-4",
+      "load/paged-pool",
+      "load/several-readers",
+    ],
+  },
+  {
+    name: "above-64k",
+    cause: "lost-tail",
+    cases: ["shapes/sizes-read", "shapes/sizes-write", "pairs/unequal-rails"],
+  },
+  { name: "queue-of-1024", cause: "lost-piece", cases: ["shapes/counts-write"] },
+  {
+    name: "odd-tail",
+    cause: "lost-tail",
+    cases: ["shapes/mixed-read", "shapes/mixed-write"],
+  },
+  {
+    name: "merges",
+    cases: ["shapes/adjacent-read", "shapes/adjacent-write", "blocks/runs-read", "blocks/runs-write"],
+  },
+  { name: "shifted", cause: "shifted", cases: ["shapes/strided-read", "shapes/strided-write"] },
+  {
+    name: "zeros",
+    cause: "zeros",
+    cases: ["shapes/overlapping-source-read", "shapes/overlapping-source-write"],
+  },
+  { name: "overrun", cause: "outside", cases: ["shapes/counts-read"] },
+  {
+    name: "first-content",
+    cause: "stale",
+    cases: ["shapes/repost-read", "blocks/reused-blocks", "lifecycle/reconnect"],
+  },
+  { name: "second-post-nothing", cause: "nothing-moved", cases: ["shapes/repost-write"] },
+  { name: "zero-is-all", cause: "outside", cases: ["shapes/zero-length"] },
+  { name: "other-layer", cause: "other-layer", cases: ["shapes/order-read"] },
+  { name: "same-numbers", cause: "other-block", cases: ["blocks/random-tables-write", "blocks/prefix-hit"] },
+  { name: "whole-block", cause: "outside", cases: ["blocks/lengths-read", "blocks/lengths-write"] },
+  { name: "byte-counter", cases: ["blocks/long-read", "blocks/long-write"] },
+  { name: "near-only", cases: ["blocks/far-apart-read"] },
+  {
+    name: "lost-tail",
+    cause: "lost-tail",
+    cases: ["blocks/one-call-read", "blocks/cache-shapes", "shapes/edges-read", "shapes/edges-write"],
+  },
+  { name: "last-peer", cause: "other-agent", cases: ["pairs/each-with-each"] },
+  { name: "heads-ignored", cases: ["tp/1-to-2", "tp/1-to-4", "tp/2-to-4", "tp/4-to-2"] },
+  { name: "first-peer", cases: ["tp/2-to-1", "tp/4-to-1"] },
+  { name: "early-done", cause: "late", cases: ["order/visible-read", "order/visible-write"] },
+  {
+    name: "one-at-a-time",
+    cases: [
+      "order/visible-under-load",
+      "load/layers-together",
+      "load/layerwise-read",
+      "load/layerwise-write",
+    ],
+  },
+  { name: "writes-back", cases: ["order/concurrent-writer-read"] },
+  {
+    name: "lost-piece",
+    cause: "lost-piece",
+    cases: ["order/concurrent-writer-write", "load/several-writers"],
+  },
+  { name: "note-early", cases: ["order/notes-pieces-read", "order/notes-blocks-write"] },
+  { name: "note-twice", cases: ["order/notes-pieces-write"] },
+  { name: "no-note", cases: ["order/notes-blocks-read"] },
+  { name: "notes-failures", cases: ["order/no-note-of-failure"] },
+  {
+    name: "writes-after-cancel",
+    cases: [
+      "load/aborted-reuse",
+      "faults/cancelled-pieces-read",
+      "faults/cancelled-pieces-write",
+      "faults/cancelled-blocks-read",
+      "faults/cancelled-blocks-write",
+      "faults/deadline-pieces",
+      "faults/deadline-blocks",
+    ],
+  },
+  {
+    name: "dead-is-done",
+    cases: [
+      "faults/killed-pieces-read",
+      "faults/killed-blocks-read",
+      "faults/dead-before-pieces",
+      "faults/dead-before-blocks",
+    ],
+  },
+  { name: "waits-for-the-dead", cases: ["faults/killed-pieces-write", "faults/killed-blocks-write"] },
+  { name: "keeps-old-peer", cases: ["faults/restarted-pieces", "faults/restarted-blocks"] },
+  { name: "one-death-all", cases: ["faults/other-peer-lives"] },
+  {
+    name: "no-deadline",
+    cases: [
+      "faults/stopped-before-pieces",
+      "faults/stopped-under-way-pieces",
+      "faults/stopped-before-blocks",
+      "faults/stopped-under-way-blocks",
+    ],
+  },
+  { name: "no-bounds", cases: ["faults/out-of-bounds-read", "faults/out-of-bounds-write"] },
+  { name: "deregister", cases: ["faults/deregistered"] },
+  { name: "lets-strangers-in", cases: ["faults/stranger"] },
+  { name: "leases-for-all", cases: ["faults/held-by-another"] },
+  { name: "no-epochs", cases: ["faults/withdrawn", "faults/one-block-reused", "faults/reused-under-way"] },
+  { name: "no-proof", cases: ["faults/tampered", "faults/tampered-wholly"] },
+  {
+    name: "takes-any-path",
+    cases: ["downgrade/unknown-path", "downgrade/absent-path", "downgrade/no-common-path"],
+  },
+  { name: "leaks", cases: ["lifecycle/prepare-release"] },
+  { name: "16-bit", cause: "nothing-moved", cases: ["lifecycle/many-posts"] },
+  { name: "256-slots", cases: ["lifecycle/many-prepared"] },
+  { name: "by-name", cause: "other-agent", cases: ["lifecycle/equal-names"] },
+  { name: "receipt", cases: ["receipts/pieces"] },
+  { name: "receipt-rails", cases: ["receipts/sequences-read"] },
+  { name: "receipt-path", cases: ["receipts/sequences-write"] },
+  { name: "good-receipt", cases: ["receipts/of-a-failure"] },
+]
