@@ -10,7 +10,9 @@ PEER is NAME or NAME==VERSION: nixl, nixl==0.6.1, mooncake. Without a version it
 
 Each version gets an environment of its own, in kvferry/peers below XDG_CACHE_HOME or ~/.cache. The packages come
 through pip as it is configured for you. An engine's packages are programs of others, and run as you when it is
-judged or measured: nothing is installed that was not named here.`
+judged or measured: nothing is installed that was not named here.
+
+KVFERRY_LIBFABRIC names a libfabric for NIXL's LIBFABRIC backend, KVFERRY_PEERS_PYTHON a Python of yours that has peers.`
 
 interface InstallFlags {
   readonly python: string
