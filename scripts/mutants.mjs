@@ -47,11 +47,13 @@ const started = Date.now()
 const engines = options.engines ?? enginesHere()
 const workshop = new Workshop(options.jobs)
 const results = []
-process.once("SIGINT", () => {
-  workshop.close()
-  report(true)
-  process.exit(130)
-})
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    workshop.close()
+    report(true)
+    process.exit(130)
+  })
+}
 try {
   await workshop.build()
   if (options.control) await control()
