@@ -8,6 +8,7 @@ import { type LoadFlags, type LoadRequest, loadRequest } from "../judge/load/loa
 import type { Placement } from "../judge/load/open-engines.ts"
 import type { LoadDocument } from "../judge/load-document.ts"
 import { loadReportHtml } from "../judge/report/load-report.ts"
+import { loadChartLines } from "../judge/report/load-text.ts"
 import { checkResultFile, writeResultFile } from "../judge/report/result-file.ts"
 import { terminalJson } from "../terminal/one-line.ts"
 import { progressOn } from "../terminal/progress.ts"
@@ -55,7 +56,9 @@ export async function runBenchLoad(
     progress.end()
   }
   if (older !== undefined) document = { ...document, comparison: compareLoads(older, document) }
-  say([...loadLines(document, styleFor(process.stdout)), ...last(document)])
+  const style = styleFor(process.stdout)
+  const charts = loadChartLines(document, { columns: process.stdout.columns ?? 100, style })
+  say([...loadLines(document, style), ...(charts.length === 0 ? [] : ["", ...charts]), ...last(document)])
   if (json) process.stdout.write(`${terminalJson(document)}\n`)
   if (request.verbose)
     for (const { name, text } of benched.logs) process.stderr.write(`--- ${name}\n${harmless(text)}\n`)

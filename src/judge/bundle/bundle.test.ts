@@ -180,8 +180,8 @@ test("the README says what was run, expected and found, and how to see it again 
     "cause base-address: the base address of the region was read",
     "first wrong place: decode, layer 0, block 5, byte 327680 of the layer's region",
     "the transfer was still pending 15.0 s",
-    "  npm run build\n  npx kvferry peers install nixl==1.5.1 nixl==0.6.1 mooncake\n" +
-      "  npx kvferry verify --engines nixl==0.6.1:LIBFABRIC --secret-file '<redacted>' --seed 42\n",
+    "  npm run build\n  npx kvferry peers install nixl==1.5.1 nixl==0.6.1\n" +
+      "  npx kvferry verify --engines nixl:UCX,nixl==0.6.1:LIBFABRIC --secret-file '<redacted>' --seed 42\n",
     "WHAT WAS TAKEN OUT",
   ]) {
     assert.ok(readme.includes(words), `${words}\n---\n${readme}`)

@@ -1,6 +1,7 @@
 import { sizeText } from "../../terminal/units.ts"
 import type { LoadDocument } from "../load-document.ts"
 import { causeText, kindText } from "../report/cause-texts.ts"
+import { softwareText } from "../report/frame.ts"
 import type { CaseResult, EngineResult } from "../verify-document.ts"
 import type { BundleDocuments } from "./documents.ts"
 import type { RedactionCounts } from "./redact.ts"
@@ -31,7 +32,7 @@ export function readmeText({ command, documents, contents }: ReadmeParts): strin
     ...(document === undefined
       ? []
       : [
-          `  kvferry ${document.software}, Node ${document.machine.node}, Linux ${document.machine.kernel} (${document.machine.platform})`,
+          `  ${softwareText(document.software)}, Node ${document.machine.node}, Linux ${document.machine.kernel} (${document.machine.platform})`,
           `  ${document.machine.cpuModel}, ${document.machine.cores} cores, ${document.machine.virtual}, ${sizeText(document.machine.memoryBytes)}`,
           `  ${document.startedAt}, ${(document.tookMillis / 1000).toFixed(1)} s${document.interrupted ? ", interrupted: this is a part" : ""}`,
           "",

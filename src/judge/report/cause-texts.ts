@@ -8,6 +8,10 @@ const kinds = {
   crash: "a process died",
   lied: "said done, and was not",
   leak: "something was not given back",
+  notes: "a note that is missing, early or twice",
+  receipt: "a receipt that is not true",
+  "no-reason": "a failure without its reason",
+  downgrade: "another path than the one that was asked for",
 } as const satisfies Record<string, string>
 
 /** A stable word of ours as a reader's sentence; words that are not known here lose their hyphens. */

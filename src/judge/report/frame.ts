@@ -81,5 +81,9 @@ export function whenText(startedAt: string, tookMillis: number, software: string
     seconds < 100
       ? `${(tookMillis / 1000).toFixed(1)} s`
       : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
-  return `${startedAt.slice(0, 16).replace("T", " ")} UTC · ${took} · kvferry ${software}`
+  return `${startedAt.slice(0, 16).replace("T", " ")} UTC · ${took} · ${softwareText(software)}`
 }
+
+/** "kvferry 0.1.0", whether a record has the name in it or the version alone. */
+export const softwareText = (software: string): string =>
+  software.startsWith("kvferry ") ? software : `kvferry ${software}`

@@ -170,6 +170,7 @@ figure.chart { margin: .6rem 0 0; }
   .bars .draw { grid-column: 1 / -1; margin: .3rem 0 .65rem; }
   .bars .under { grid-column: 1 / -1; margin: -.4rem 0 .6rem; }
   .bars .wide { grid-column: 1 / -1; margin-bottom: .5rem; }
+  .finding > summary { grid-template-columns: minmax(0, 1fr); } .finding > summary .tag { justify-self: start; }
   .facts { grid-template-columns: minmax(0, 1fr); } .facts dd { margin-bottom: .35rem; }
   .matrix th[scope="row"] { min-width: 8.5rem; max-width: 10.5rem; padding-right: .5rem; overflow-wrap: anywhere; }
   .matrix th.engine { min-width: 4.6rem; } .cell { min-width: 4.2rem; }
