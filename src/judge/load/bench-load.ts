@@ -11,6 +11,7 @@ import { fitMemory } from "./fit-memory.ts"
 import { lineRates, lineRateText } from "./line-rates.ts"
 import type { LoadRequest } from "./load-request.ts"
 import { loadResults } from "./load-results.ts"
+import { loggingVariables } from "./logging.ts"
 import { ceilingOf, openEngine, type Placement } from "./open-engines.ts"
 import { type Entrant, entrant, leave, runLoad } from "./run-load.ts"
 
@@ -108,10 +109,11 @@ function benched(
     readonly notes: readonly string[]
   },
 ): BenchedLoad {
+  const logging = loggingVariables()
   const results = loadResults(entrants, {
     bytes: dealt.bytes,
     seed: request.seed,
-    loggingOn: request.verbose,
+    loggingOn: request.verbose || logging.length > 0,
   })
   const verdicts = new Set(results.map(({ verdict }) => verdict))
   const accused = entrants.find(({ wrong }) => wrong !== undefined)
@@ -129,6 +131,11 @@ function benched(
         ...run.notes,
         lineRateText(lineRates()),
         ...(request.verbose ? ["logging was on (--verbose): rates are lower than they could be"] : []),
+        ...(logging.length === 0
+          ? []
+          : [
+              `logging is on in this environment (${logging.join(", ")}): rates may be lower than they could be`,
+            ]),
       ],
       rounds: request.rounds,
       interrupted: !run.whole,

@@ -6,6 +6,7 @@ import { copyBytes } from "../../os/copy.ts"
 import { type Contender, type Finished, type RoundOfContender, WrongBytes } from "./contender.ts"
 import type { DealtLoad } from "./deal-load.ts"
 import type { Arrival, Checked, JudgedMemory } from "./judged-memory.ts"
+import { oneHash } from "./moved-bytes.ts"
 
 /** Times of one call at most. */
 const repeatsMax = 10_000
@@ -33,7 +34,7 @@ export class MemcpyCeiling implements Contender {
   #epoch = 0
 
   /**
-   * @param memories by owner.
+   * @param memories by owner; filled.
    * @param options.changes whether each round has new words at the source.
    * @param options.owned what is given back with it.
    */
@@ -54,7 +55,7 @@ export class MemcpyCeiling implements Contender {
   }
 
   async verify(): Promise<void> {
-    for (const { owner, side } of this.#dealt.agents) this.#memory(owner).judged.fillAll(0, side === "decode")
+    this.#refill(0)
     this.#copy(1)
     this.#look((memory, arrivals) => memory.checkAll(arrivals))
   }
@@ -81,7 +82,7 @@ export class MemcpyCeiling implements Contender {
     // An engine shares its memory, and has moved since.
     this.#refill(0)
     this.#copy(1)
-    return { hash: this.#look((memory, arrivals) => memory.checkAll(arrivals)).join(" ") }
+    return { hash: oneHash(this.#look((memory, arrivals) => memory.checkAll(arrivals))) }
   }
 
   async end(): Promise<void> {}

@@ -5,12 +5,13 @@ import type { EngineSpec } from "../engine-spec.ts"
 import { engineCommand } from "../engines/engine-command.ts"
 import type { Pattern } from "../pattern/pattern.ts"
 import { type DealtAgent, type DealtLoad, regionBytesOf } from "./deal-load.ts"
-import { bytesMayChange, EngineLoad } from "./engine-load.ts"
+import { EngineLoad } from "./engine-load.ts"
 import { JudgedMemory } from "./judged-memory.ts"
 import type { LoadAgent } from "./load-agent.ts"
 import type { LoadRequest } from "./load-request.ts"
 import { LocalAgent } from "./local-agent.ts"
 import { type CeilingMemory, MemcpyCeiling } from "./memcpy-ceiling.ts"
+import { bytesMayChange } from "./moved-bytes.ts"
 
 /** Where the agents of a load run. */
 export interface Placement {
@@ -103,13 +104,16 @@ export function ceilingOf(
 ): MemcpyCeiling {
   const memories = new Map<number, CeilingMemory>()
   const owned = new DisposableStack20()
-  for (const { owner, name, cache } of dealt.agents) {
+  for (const { owner, name, side, cache } of dealt.agents) {
     const here = agents[owner]
     const spans: readonly MemorySpan[] =
       here instanceof LocalAgent
         ? here.spans
         : Array.from({ length: cache.layers }, () => owned.use(hostMemory.map(regionBytesOf(cache), "bench")))
-    memories.set(owner, { name, spans, judged: new JudgedMemory(spans, pattern, owner, dealt.agents) })
+    const judged = new JudgedMemory(spans, pattern, owner, dealt.agents)
+    // An engine's was filled when it was opened.
+    if (!(here instanceof LocalAgent)) judged.fillAll(0, side === "decode")
+    memories.set(owner, { name, spans, judged })
   }
   return new MemcpyCeiling(dealt, memories, { changes: bytesMayChange(request), owned })
 }
