@@ -52,7 +52,7 @@ export async function benchLoad(asked: LoadRequest, options: BenchOptions): Prom
       entrants.push(await opened(spec, request, dealt, pattern, options.placement))
     }
     if (request.memcpy && !options.signal.aborted)
-      entrants.unshift(ceiling(entrants, request, dealt, pattern))
+      entrants.unshift(await ceiling(entrants, request, dealt, pattern))
     const whole = await runLoad(entrants, {
       rounds: request.rounds,
       millis: (request.duration * 1000) / request.rounds,
@@ -86,15 +86,15 @@ async function opened(spec: EngineSpec, ...rest: Rest): Promise<Entrant> {
 type Rest = readonly [LoadRequest, DealtLoad, Pattern, Placement]
 
 /** The ceiling shares the pages of the first engine that is open; without one it has its own. */
-function ceiling(
+async function ceiling(
   entrants: readonly Entrant[],
   request: LoadRequest,
   dealt: DealtLoad,
   pattern: Pattern,
-): Entrant {
+): Promise<Entrant> {
   // Only engines are among them yet.
   const host = entrants.find(({ contender }) => contender !== undefined)?.contender as EngineLoad | undefined
-  return entrant("memcpy", "ceiling", ceilingOf(host?.agents ?? [], request, dealt, pattern))
+  return entrant("memcpy", "ceiling", await ceilingOf(host?.agents ?? [], request, dealt, pattern))
 }
 
 function benched(

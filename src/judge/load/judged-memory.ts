@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises"
 import type { MemorySpan } from "../../memory/host-memory.ts"
 import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import { fingerprintBytes, hashText } from "../../verify/fingerprint.ts"
@@ -69,11 +70,12 @@ export class JudgedMemory {
     this.#agents = agents
   }
 
-  /** Fills all of it: with the words of a source, or with poison. */
-  fillAll(epoch: number, poison: boolean): void {
+  /** Fills all of it: with the words of a source, or with poison. A Ctrl-C is heard meanwhile, as in all that takes long. */
+  async fillAll(epoch: number, poison: boolean): Promise<void> {
     for (const [region, span] of this.#regions.entries()) {
       for (const { at, view } of slices(span)) {
         this.#pattern.fill(view, { owner: this.#owner, region, epoch, poison }, at)
+        await setImmediate()
       }
     }
   }
@@ -106,18 +108,22 @@ export class JudgedMemory {
   }
 
   /** Looks at every byte: what was to move, and that nothing else was touched since all was poisoned with epoch 0. */
-  checkAll(arrivals: readonly Arrival[]): Checked {
-    const all = this.#regions.map((_, region) => region)
-    const wrong = this.#explained(arrivals, all, true)
+  async checkAll(arrivals: readonly Arrival[]): Promise<Checked> {
+    let wrong: Wrong | undefined
+    for (const region of this.#regions.keys()) {
+      wrong ??= this.#explained(arrivals, [region], true)
+      await setImmediate()
+    }
     const bytesChecked = this.#regions.reduce((sum, { byteLength }) => sum + byteLength, 0)
     const hash = this.#hash(arrivals)
     return wrong === undefined ? { bytesChecked, hash } : { bytesChecked, hash, wrong }
   }
 
   /** Looks at a source: still what it was filled with, or not. */
-  checkSource(epoch: number): Checked {
+  async checkSource(epoch: number): Promise<Checked> {
     for (const [region, span] of this.#regions.entries()) {
       for (const { at, view } of slices(span)) {
+        await setImmediate()
         const expected = this.#expected(view.byteLength)
         this.#pattern.fill(expected, { owner: this.#owner, region, epoch, poison: false }, at)
         const differences = differencesBetween(expected, view)

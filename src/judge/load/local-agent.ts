@@ -65,8 +65,8 @@ export class LocalAgent implements LoadAgent {
     return this.#driver.ask(op, args, millis === undefined ? {} : { millis })
   }
 
-  async fillAll(epoch: number, poison: boolean): Promise<void> {
-    this.#opened.fillAll(epoch, poison)
+  fillAll(epoch: number, poison: boolean): Promise<void> {
+    return this.#opened.fillAll(epoch, poison)
   }
 
   async fill(places: Places, epoch: number, poison: boolean): Promise<void> {
@@ -77,11 +77,11 @@ export class LocalAgent implements LoadAgent {
     return this.#opened.checkPieces(arrivals, bytesMax, from)
   }
 
-  async checkAll(arrivals: readonly Arrival[]): Promise<Checked> {
+  checkAll(arrivals: readonly Arrival[]): Promise<Checked> {
     return this.#opened.checkAll(arrivals)
   }
 
-  async checkSource(epoch: number): Promise<Checked> {
+  checkSource(epoch: number): Promise<Checked> {
     return this.#opened.checkSource(epoch)
   }
 

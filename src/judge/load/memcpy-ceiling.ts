@@ -57,7 +57,7 @@ export class MemcpyCeiling implements Contender {
   async verify(): Promise<void> {
     this.#refill(0)
     this.#copy(1)
-    this.#look((memory, arrivals) => memory.checkAll(arrivals))
+    await this.#look((memory, arrivals) => memory.checkAll(arrivals))
   }
 
   async round(round: number, millis: number): Promise<RoundOfContender> {
@@ -68,7 +68,9 @@ export class MemcpyCeiling implements Contender {
     const more = Math.min(repeatsMax, Math.floor((millis * 1000) / Math.max(first, 1)))
     const samples = [first, ...(more > 0 ? this.#copy(more) : [])]
     const { user, system } = process.cpuUsage(before)
-    this.#look((memory, arrivals) => memory.checkPieces(arrivals, checkedBytesPerRound, round * 7919))
+    await this.#look(async (memory, arrivals) =>
+      memory.checkPieces(arrivals, checkedBytesPerRound, round * 7919),
+    )
     const { bytes } = this.#dealt
     return {
       micros: quantileOf(samples, 0.5),
@@ -82,7 +84,7 @@ export class MemcpyCeiling implements Contender {
     // An engine shares its memory, and has moved since.
     this.#refill(0)
     this.#copy(1)
-    return { hash: oneHash(this.#look((memory, arrivals) => memory.checkAll(arrivals))) }
+    return { hash: oneHash(await this.#look((memory, arrivals) => memory.checkAll(arrivals))) }
   }
 
   async end(): Promise<void> {}
@@ -101,16 +103,20 @@ export class MemcpyCeiling implements Contender {
     }
   }
 
-  #look(check: (memory: JudgedMemory, arrivals: readonly Arrival[]) => Checked): string[] {
-    return this.#dealt.agents.flatMap(({ owner, name }) => {
+  async #look(
+    check: (memory: JudgedMemory, arrivals: readonly Arrival[]) => Promise<Checked>,
+  ): Promise<string[]> {
+    const hashes: string[] = []
+    for (const { owner, name } of this.#dealt.agents) {
       const arrivals = this.#dealt.moves
         .filter(({ target }) => target === owner)
         .map(({ source, plan }) => ({ owner: source, epoch: this.#epoch, plan }))
-      if (arrivals.length === 0) return []
-      const { hash, wrong } = check(this.#memory(owner).judged, arrivals)
+      if (arrivals.length === 0) continue
+      const { hash, wrong } = await check(this.#memory(owner).judged, arrivals)
       if (wrong !== undefined) throw new WrongBytes(name, wrong)
-      return [hash]
-    })
+      hashes.push(hash)
+    }
+    return hashes
   }
 
   #copierInC(file: string): (repeats: number) => number[] {

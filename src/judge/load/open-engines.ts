@@ -96,12 +96,12 @@ export async function openEngine(
  * The ceiling over the pages of an engine's agents, and over pages of its own for agents that are not here.
  * @throws KvError KV_OS when there is no memory for those.
  */
-export function ceilingOf(
+export async function ceilingOf(
   agents: readonly LoadAgent[],
   request: LoadRequest,
   dealt: DealtLoad,
   pattern: Pattern,
-): MemcpyCeiling {
+): Promise<MemcpyCeiling> {
   const memories = new Map<number, CeilingMemory>()
   const owned = new DisposableStack20()
   for (const { owner, name, side, cache } of dealt.agents) {
@@ -112,7 +112,7 @@ export function ceilingOf(
         : Array.from({ length: cache.layers }, () => owned.use(hostMemory.map(regionBytesOf(cache), "bench")))
     const judged = new JudgedMemory(spans, pattern, owner, dealt.agents)
     // An engine's was filled when it was opened.
-    if (!(here instanceof LocalAgent)) judged.fillAll(0, side === "decode")
+    if (!(here instanceof LocalAgent)) await judged.fillAll(0, side === "decode")
     memories.set(owner, { name, spans, judged })
   }
   return new MemcpyCeiling(dealt, memories, { changes: bytesMayChange(request), owned })
