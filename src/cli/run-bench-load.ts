@@ -57,11 +57,8 @@ export async function runBenchLoad(
   }
   if (older !== undefined) document = { ...document, comparison: compareLoads(older, document) }
   const style = styleFor(process.stdout)
-  // Bars are for eyes; a file or a pipe has the figures.
-  const charts = process.stdout.isTTY
-    ? ["", ...loadChartLines(document, { columns: process.stdout.columns, style })]
-    : []
-  say([...loadLines(document, style), ...charts, ...last(document)])
+  const charts = loadChartLines(document, { columns: process.stdout.columns ?? 100, style })
+  say([...loadLines(document, style), ...(charts.length === 0 ? [] : ["", ...charts]), ...last(document)])
   if (json) process.stdout.write(`${terminalJson(document)}\n`)
   if (request.verbose)
     for (const { name, text } of benched.logs) process.stderr.write(`--- ${name}\n${harmless(text)}\n`)
