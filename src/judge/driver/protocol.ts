@@ -217,8 +217,3 @@ export type Op = keyof Questions
 
 /** One line to a driver. */
 export type Question<O extends Op = Op> = { readonly call: number; readonly op: O } & Questions[O]
-
-/** One line from it. */
-export type Answer =
-  | { readonly call: number; readonly answer: Answers[Op] }
-  | { readonly call: number; readonly error: EngineError }
