@@ -51,7 +51,7 @@ main { max-width: 74rem; margin: 0 auto; padding: 0 clamp(.8rem, 3vw, 2rem) 3rem
 .verdict.bad h1 { color: var(--bad); }
 .jump { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .87rem; padding: 0; margin: .3rem 0 0; list-style: none; }
 
-.cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15.5rem), 1fr)); align-items: start; margin-top: .8rem; }
+.cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 14rem), 1fr)); align-items: start; margin-top: .8rem; }
 .card { border: 1px solid var(--line); border-radius: 10px; padding: .75rem .9rem; min-width: 0; }
 .card.bad { border-color: color-mix(in srgb, var(--bad) 45%, transparent); }
 .card h3 { font-family: var(--mono); font-size: .95rem; overflow-wrap: anywhere; display: flex; justify-content: space-between; gap: .6rem; align-items: baseline; }
