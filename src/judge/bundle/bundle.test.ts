@@ -198,6 +198,7 @@ test("a load's bundle tells verdicts, and no rate of bytes that were wrong", asy
   assert.ok(
     files.get("README.txt")!.includes("nixl==0.6.1:LIBFABRIC: different: 6,400 of 6,400 blocks are wrong"),
   )
+  assert.ok(files.get("README.txt")!.startsWith("kvferry bench: nixl==0.6.1:LIBFABRIC moved wrong bytes\n"))
   assert.ok(files.has("load.html"))
   for (const [path, text] of files) assert.ok(!text.includes("7777.7"), path)
 })

@@ -80,7 +80,10 @@ function title({ verify, load }: BundleDocuments): string {
       ? "kvferry verify: no case failed"
       : `kvferry verify: ${failed.map(({ engine }) => engine).join(", ")} failed`
   }
-  return `kvferry bench: bytes ${load?.verdict ?? "not moved"}`
+  const wrong = (load?.results ?? []).filter(({ verdict }) => verdict === "different")
+  if (wrong.length > 0)
+    return `kvferry bench: ${wrong.map(({ engine }) => engine).join(", ")} moved wrong bytes`
+  return `kvferry bench: ${load?.verdict === "identical" ? "every byte was right" : "not every engine got to its end"}`
 }
 
 const expected = [
