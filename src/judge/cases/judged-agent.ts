@@ -17,6 +17,8 @@ export class JudgedAgent {
   /** What was to land in each region since it was poisoned. */
   readonly runs: MovedRun[][]
   readonly #pattern: Pattern
+  /** Whether anything was ever to be written here by a transfer. */
+  isTarget = false
   readonly #heard: Answers["notes"]["notes"][number][] = []
   #transfers = 0
   #epoch = 0

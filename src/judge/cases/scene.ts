@@ -115,7 +115,7 @@ export class Scene implements AsyncDisposable {
     const wrong = this.#wrongRegions(agents.toSorted((one, other) => received(one) - received(other)))
     if (wrong.length === 0) return
     await sleep(lateMillis)
-    const explanation = explain(this.pattern, this.agents, wrong, this.#runs())
+    const explanation = explain(this.pattern, this.agents, wrong, this.#runs(), this.#targets())
     const late = wrong.every(
       ({ owner, region, expected }) =>
         differencesBetween(expected, this.agents[owner]!.memory(region)) === undefined,
@@ -154,6 +154,10 @@ export class Scene implements AsyncDisposable {
       }
     }
     return wrong
+  }
+
+  #targets() {
+    return new Set(this.agents.flatMap(({ owner, isTarget }) => (isTarget ? [owner] : [])))
   }
 
   #runs() {

@@ -95,6 +95,7 @@ export class Transfer {
 
   /** Notes that it is started now, by whoever posts several at once. */
   posted(timeoutMillis = timeoutMillisDefault): void {
+    this.to.isTarget = true
     this.#bytes = this.pieces.map(({ sourceRegion, sourceOffset, length }) =>
       this.from.expected[sourceRegion]!.slice(sourceOffset, sourceOffset + length),
     )

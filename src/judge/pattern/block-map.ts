@@ -10,6 +10,7 @@ const letters: Partial<Record<Cause, string>> = {
   unknown: "?",
   "bit-flip": "?",
   outside: "!",
+  "after-end": "!",
   "source-changed": "!",
 }
 

@@ -17,6 +17,7 @@ export const causes = {
   "lost-part": "parts of pieces were never written",
   late: "the bytes came after the transfer had been called done",
   zeros: "zeros are here",
+  "after-end": "bytes of a transfer that had ended were written",
   outside: "bytes were written where nothing was to be written",
   "source-changed": "the side that was only read from has changed",
   "bit-flip": "single bits are wrong",

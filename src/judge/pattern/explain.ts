@@ -25,13 +25,15 @@ const segmentsMax = 2000
 /**
  * Says what wrong bytes are, and so what went wrong.
  * @param regions those with differences, at least one.
- * @param runs all that was to be moved into any region.
+ * @param runs all that was to be moved into any region, since it was poisoned.
+ * @param targets agents that have ever been a target: what comes to one of them unasked belongs to a transfer that has ended.
  */
 export function explain(
   pattern: Pattern,
   agents: readonly KnownAgent[],
   regions: readonly WrongRegion[],
   runs: ReadonlyMap<number, readonly (readonly MovedRun[])[]>,
+  targets: ReadonlySet<number> = new Set(),
 ): Explanation {
   const found: { readonly region: WrongRegion; readonly segment: Segment }[] = []
   const maps: BlockMap[] = []
@@ -40,7 +42,8 @@ export function explain(
       .slice(0, Math.max(1, segmentsMax - found.length))
       .flatMap((range) => classifyRange(pattern, agents, region, range))
     const received = (runs.get(region.owner) ?? []).some((list) => list.length > 0)
-    const named = segments.map((segment) => ({ ...segment, cause: finalCause(segment, segments, received) }))
+    const unasked = received ? "outside" : targets.has(region.owner) ? "after-end" : "source-changed"
+    const named = segments.map((segment) => ({ ...segment, cause: finalCause(segment, segments, unasked) }))
     found.push(...named.map((segment) => ({ region, segment })))
     if (maps.length < mapsMax) maps.push(blockMap(agents[region.owner]!, region, named))
   }
@@ -54,9 +57,9 @@ export function explain(
 }
 
 /** What only shows beside the whole piece, or beside what the agent took part in. */
-function finalCause(segment: Segment, all: readonly Segment[], received: boolean): Cause {
+function finalCause(segment: Segment, all: readonly Segment[], unasked: Cause): Cause {
   const { cause, run } = segment
-  if (cause === "outside" && !received) return "source-changed"
+  if (cause === "outside") return unasked
   if (cause !== "lost-part" || run === undefined) return cause
   const start = all.find((one) => one.run === run && one.cause === "lost-part")?.start
   const end = all.findLast((one) => one.run === run && one.cause === "lost-part")?.end

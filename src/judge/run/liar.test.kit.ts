@@ -84,6 +84,7 @@ let notesRead = 0
 
 const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answers[O] } = {
   open(args) {
+    if (lies("no-engine")) throw new EngineSays("NO_ENGINE", "it is not there")
     if (args.path !== undefined && args.path !== "files" && !lies("takes-any-path"))
       throw new EngineSays("NO_PATH", `there is no path ${args.path}`)
     name = args.name
@@ -409,6 +410,10 @@ function piece({ args, peer, pieces, posts: time }: Job, i: number): number {
   let remote = { region: pieces.remoteRegion[i]!, offset: pieces.remoteOffset[i]! }
   let length = pieces.length[i]!
   if (length === 0 && lies("zero-is-all")) length = 4096
+  if (length === 0 && lies("dies-of-nothing")) {
+    process.stderr.write("nothing to move\n")
+    process.exit(7)
+  }
   const block = blockBytes(cache)
   const count = pieces.length.length
   const moved = length

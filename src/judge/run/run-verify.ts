@@ -48,7 +48,7 @@ export async function runVerify(options: VerifyOptions, watcher: VerifyWatcher):
   )
   return {
     schema: "kvferry/verify/1",
-    software: `kvferry ${softwareVersion()}`,
+    software: softwareVersion(),
     startedAt: startedAt.toISOString(),
     tookMillis: Date.now() - startedAt.getTime(),
     seed: options.seed,

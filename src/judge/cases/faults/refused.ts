@@ -207,7 +207,7 @@ export const refused: readonly JudgeCase[] = [
     suite: "faults",
     name: "withdrawn",
     title: "Blocks that were taken back are still read by a peer, after another request has them.",
-    needs: ["blocks", "read"],
+    needs: ["blocks", "read", "epochs"],
     run: noLease,
   },
 ]
