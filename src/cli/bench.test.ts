@@ -137,7 +137,7 @@ test("Ctrl-C prints what there is, as partial; nothing is left behind", limit, a
   for (const pid of drivers) assert.ok(!existsSync(`/proc/${pid}`), "its drivers have ended")
 })
 
-test("the seeds' two command lines of transfer_engine_bench", limit, async () => {
+test("the two command lines of transfer_engine_bench", limit, async () => {
   const target = spawn(
     process.execPath,
     [

@@ -6,7 +6,7 @@ import { modelLoad } from "./model-load.ts"
 const model = modelLoad({ model: "llama-3.1-70b", tokens: 4096, tp: 8, blockTokens: 16, elementBytes: 2 })
 const refused = (flags: LoadFlags, words: RegExp): void => assert.throws(() => loadRequest(flags), words)
 
-test("nothing said is the default load of the seeds' script", () => {
+test("nothing said is ten blocks of 64 KiB in two layers, out of 100, with seed 42", () => {
   const {
     blocks,
     numBlocks,

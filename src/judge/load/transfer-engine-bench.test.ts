@@ -11,7 +11,7 @@ const p2p = { metadata_server: "P2PHANDSHAKE", auto_discovery: true } as const
 const refused = (flags: TransferEngineFlags, words: RegExp): void =>
   assert.throws(() => translate({ ...p2p, segment_id: "h:1", ...flags }, {}), words)
 
-test("the seeds' two command lines are a target and an initiator, with the original's defaults", () => {
+test("the usual two command lines are a target and an initiator, with the original's defaults", () => {
   assert.deepEqual(translate({ ...p2p, mode: "target" }, {}), {
     mode: "target",
     host: "127.0.0.1",
