@@ -6,6 +6,7 @@ import type { RegionView, Segment } from "./classify.ts"
 const letters: Partial<Record<Cause, string>> = {
   zeros: "z",
   "base-address": "b",
+  "base-address-written": "b",
   stale: "s",
   unknown: "?",
   "bit-flip": "?",

@@ -1,6 +1,7 @@
 /** What can be wrong with bytes, in one word each. Stable: machines read them. */
 export const causes = {
   "base-address": "the base address of the region was read in place of the block's",
+  "base-address-written": "the base address of the region was written in place of the block's",
   "other-block": "another block of the same layer is here",
   "other-layer": "another layer is here",
   "swapped-planes": "keys and values have changed places",

@@ -78,8 +78,18 @@ function segmentAt(
   if (known === undefined) return unknownSegment(pattern, agents, view, run, at, limit)
   const { place, length } = known
   const end = at + length
-  if (run === undefined) return { start: at, end, cause: "outside", belongs: place }
+  if (run === undefined) {
+    const cause = view.runs.some((one) => landedAtBase(one, place, at)) ? "base-address-written" : "outside"
+    return { start: at, end, cause, belongs: place }
+  }
   return { start: at, end, belongs: place, run, ...relation(agents, view, run, at, place, pattern) }
+}
+
+/** Whether these bytes are a run's, and lie as far from the region's start as they should from the run's own. */
+function landedAtBase(run: MovedRun, { owner, region, offset, poison }: Place, at: number): boolean {
+  const into = offset - run.sourceOffset
+  const ofRun = !poison && owner === run.owner && region === run.region && into >= 0 && into < run.length
+  return ofRun && at === into
 }
 
 /** At least a word of zeros, or zeros to the end: one zero byte says nothing. */

@@ -190,6 +190,17 @@ const lies: Record<string, { plant: (found: Uint8Array) => void; cause: Cause; s
       says: /block 50 .*layer 12 block 7/,
       map: /!/,
     },
+    "the base address of the region, written": {
+      plant: (found) => {
+        for (const [from, to] of table) {
+          found.set(bytesOf({ block: from }), 0)
+          found.set(poisonAt(to * block, block), to * block)
+        }
+      },
+      cause: "base-address-written",
+      says: /decode layer 12 block 0 .* holds layer 12 block 30 .*base address of the region was written/,
+      map: /^b\.{10}pp/,
+    },
     "one byte too many": {
       plant: (found) => found.set([1], 13 * block),
       cause: "outside",

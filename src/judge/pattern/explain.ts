@@ -86,7 +86,9 @@ function mainCause(
     found.flatMap(({ segment }) => (segment.cause === "lost-piece" ? [segment.run] : [])),
   )
   if (pieces > 1 && untouched.size === pieces && counts.size === 1) return "nothing-moved"
-  const rank = (cause: Cause, bytes: number): number => (cause === "unknown" ? bytes / 2 ** 40 : bytes)
+  // What never came tells less than what came in its place, or went to another one.
+  const rank = (cause: Cause, bytes: number): number =>
+    cause === "unknown" ? bytes / 2 ** 60 : cause.startsWith("lost-") ? bytes / 2 ** 30 : bytes
   return [...counts].sort(([a, one], [b, other]) => rank(b, other) - rank(a, one))[0]![0]
 }
 
