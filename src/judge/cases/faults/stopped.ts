@@ -67,6 +67,8 @@ async function cancelled(world: World, level: Level, direction: "read" | "write"
     await sleep(watchMillis)
     await scene.check()
     await transfer.release()
+    // A write that was cut off may have cost its connection: a new one is asked for, and must work.
+    scene.forget(target)
   }
   await mustStillWork(world, pair, level)
 }
