@@ -10,6 +10,10 @@ import type { JobName } from "./phases.ts"
 import { recordFiles } from "./report/record.ts"
 import type { BenchSizes } from "./sizes.ts"
 
+// Whoever has installed peers has them judged elsewhere: here none is there.
+process.env["XDG_CACHE_HOME"] = "/nonexistent"
+delete process.env["KVFERRY_PEERS_PYTHON"]
+
 const style = styleFor({ isTTY: false }, {})
 const limit = { timeout: 120_000 }
 

@@ -4,7 +4,7 @@ import type { Contender } from "./contender.ts"
 import { attachCurve, type Curve, peersCurve, runCurves } from "./curves.ts"
 import { measureIdle } from "./idle.ts"
 import { integrityCosts, integrityLevels } from "./integrity.ts"
-import { blockBytes, type Job, jobBlocks, jobBytes, jobPieces, jobPlan } from "./job.ts"
+import { type Job, jobBlocks, jobBytes, jobPieces, jobPlan } from "./job.ts"
 import { type Lineup, type LineupContext, type LineupResult, runLineup } from "./lineup.ts"
 import { Others } from "./others.ts"
 import type { PeerKind } from "./peers/peer-list.ts"
@@ -148,11 +148,7 @@ async function startPeers(
   const none = pages !== "memory files"
   const { source, target } = await pair.places()
   const pathsOf = ({ pid, files }: typeof source): string[] => files.map((fd) => `/proc/${pid}/fd/${fd}`)
-  const pools = {
-    source: pathsOf(source),
-    target: pathsOf(target),
-    regionBytes: sizes.pool.blocks * blockBytes,
-  }
+  const pools = { source: pathsOf(source), target: pathsOf(target) }
   progress.update("starting the peers")
   const plans = jobs.list.slice(0, jobs.crowd).map((job) => jobPlan(job, sizes.pool))
   return Peers.start(

@@ -2,7 +2,8 @@
 
 The protocol is `src/judge/driver/protocol.ts`: one JSON line for a question on standard input, one for its answer on
 standard output. A driver is one process with one agent of one engine. It makes the agent's memory (one memory file for
-each layer), which the judge maps, fills and checks. No driver looks at the bytes.
+each layer), which the judge maps, fills and checks; with the option `memory`, files that are named by their paths, with
+commas between them, are mapped in its place. No driver looks at the bytes.
 
 An engine is a class with the methods of `Engine`. What an engine raises while it is asked something is the answer's
 error; what it raises while a transfer is posted or looked at is that transfer's end, which `wait` tells.
@@ -107,17 +108,30 @@ class Regions:
     region must be refused by the engine, then; no page fault does it in its place, and no other region takes it in.
     """
 
-    def __init__(self, count, length):
+    def __init__(self, files, length):
         self.length = length
-        self.files, self.addresses = [], []
+        self.files, self.addresses = files, []
+        count = len(files)
         pages = -(-length // mmap.PAGESIZE) * mmap.PAGESIZE
         space = map_memory(None, count * (pages + GUARD_BYTES) + GUARD_BYTES, READ_WRITE, MAP_OF_NOBODY, -1)
-        for number in range(count):
-            fd = os.memfd_create("kvferry-judge-%d" % number)
-            os.ftruncate(fd, length)
+        for number, fd in enumerate(files):
             address = space + GUARD_BYTES + number * (pages + GUARD_BYTES)
             self.addresses.append(map_memory(address, length, READ_WRITE, MAP_OF_A_REGION, fd))
-            self.files.append(fd)
+
+    @classmethod
+    def made(cls, count, length):
+        """Memory files of its own."""
+        files = []
+        for number in range(count):
+            files.append(os.memfd_create("kvferry-judge-%d" % number))
+            os.ftruncate(files[-1], length)
+        return cls(files, length)
+
+    @classmethod
+    def named(cls, paths):
+        """Memory files of whoever asks, all of one length: the very pages that others move bytes between."""
+        files = [os.open(path, os.O_RDWR) for path in paths]
+        return cls(files, os.fstat(files[0]).st_size)
 
     def described(self):
         return [{"path": "/proc/self/fd/%d" % fd, "bytes": self.length} for fd in self.files]
@@ -185,7 +199,8 @@ class Engine:
     def prepare(self, peer, direction, pieces, note):
         """Returns an object with `post()`, `state()` and `release()`, and with `cancel()` where the engine can.
 
-        `state()` returns "pending", "done" or "failed"; an exception is a failure too.
+        `state()` returns "pending", "done" or "failed"; an exception is a failure too. An engine whose calls block has
+        `run()`, the call itself, and `block(seconds)`, which waits for the end of what `post()` began.
         """
         raise NotImplementedError
 
@@ -208,6 +223,11 @@ class Transfer:
         self.ended = None
         self.error = None
         self.posted = False
+
+    @property
+    def sleeps(self):
+        """Whether its end wakes whoever waits: asking again and again would only keep the engine's thread from Python."""
+        return hasattr(self.moved, "block")
 
     @property
     def under_way(self):
@@ -238,6 +258,10 @@ class Transfer:
             self.error = {"code": code_of(problem), "text": text_of(problem)}
 
     def wait(self, until, pause=PAUSE_SECONDS):
+        if self.sleeps:
+            self.moved.block(max(0, until - now()))
+            self.look()
+            return
         eager = now() + EAGER_SECONDS
         while self.look() is None:
             moment = now()
@@ -246,7 +270,19 @@ class Transfer:
             if moment >= eager:
                 time.sleep(pause)
 
+    def move_at_once(self):
+        """From post to end, in the quickest way that the engine has."""
+        if hasattr(self.moved, "run"):
+            self.posted = True
+            self.moved.run()
+            self.end("done")
+        else:
+            self.post()
+            self.wait_eagerly()
+
     def wait_eagerly(self):
+        if self.sleeps:
+            self.moved.block(None)
         while self.look() is None:
             pass
         if self.ended != "done":
@@ -289,11 +325,13 @@ class Driver:
         return handler(question) or {}
 
     def on_open(self, question):
-        cache = question["cache"]
+        cache, options = question["cache"], question.get("options", {})
         block = 2 * cache["heads"] * cache["blockTokens"] * cache["headDim"] * cache["elementBytes"]
-        self.regions = Regions(cache["layers"], cache["blocks"] * block)
-        opened = self.engine.open(
-            question["name"], question["level"], question.get("path"), question.get("options", {}), self.regions)
+        if "memory" in options:
+            self.regions = Regions.named(options["memory"].split(","))
+        else:
+            self.regions = Regions.made(cache["layers"], cache["blocks"] * block)
+        opened = self.engine.open(question["name"], question["level"], question.get("path"), options, self.regions)
         return {**opened, "capabilities": list(self.engine.capabilities), "memory": self.regions.described()}
 
     def on_invite(self, question):
@@ -399,6 +437,9 @@ def measure(transfers, rounds, millis, pause_micros, threads):
     cpu = cpu_micros()
 
     def move(share):
+        if len(share) == 1:
+            share[0].move_at_once()
+            return
         for transfer in share:
             transfer.post()
         for transfer in share:

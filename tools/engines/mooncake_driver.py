@@ -130,12 +130,12 @@ class Moved:
             if self.over:
                 return
             try:
-                self.move()
+                self.run()
             except Exception as problem:
                 self.problem = problem
             self.done.set()
 
-    def move(self):
+    def run(self):
         last = len(self.calls) - 1
         for number, (mine, theirs, lengths) in enumerate(self.calls):
             if number == last and self.note is not None:
@@ -145,6 +145,9 @@ class Moved:
             if code != 0:
                 raise EngineFailed(str(code), "call %d of %d, of %d pieces, answered %d" % (
                     number + 1, len(self.calls), len(mine), code))
+
+    def block(self, seconds):
+        self.done.wait(seconds)
 
     def state(self):
         if not self.done.is_set():

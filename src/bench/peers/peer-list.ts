@@ -3,8 +3,9 @@ export interface PeerKind {
   readonly name: string
   /** What `--only` calls it. */
   readonly family: "nixl" | "mooncake"
-  readonly script: "nixl_peer.py" | "mooncake_peer.py"
-  readonly options: Readonly<Record<string, string | boolean>>
+  /** Its backend or protocol. */
+  readonly backend: "UCX" | "LIBFABRIC" | "tcp"
+  readonly options: Readonly<Record<string, boolean>>
   readonly env: Readonly<Record<string, string>>
   /** Kernel copies between two processes of a machine, or TCP. */
   readonly path: "one machine" | "tcp"
@@ -22,8 +23,8 @@ function nixl(
   env: PeerKind["env"],
   quick: boolean,
 ): PeerKind {
-  const options = { backend, progress: setting === "default" }
-  return { name, family: "nixl", script: "nixl_peer.py", options, env, path, setting, quick }
+  const options = { progress: setting === "default" }
+  return { name, family: "nixl", backend, options, env, path, setting, quick }
 }
 
 /** Every peer that the benchmark knows how to run. */
@@ -37,7 +38,7 @@ export const peerKinds: readonly PeerKind[] = [
   {
     name: "Mooncake tcp",
     family: "mooncake",
-    script: "mooncake_peer.py",
+    backend: "tcp",
     options: {},
     env: {},
     path: "tcp",

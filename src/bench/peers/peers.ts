@@ -16,7 +16,7 @@ export class Peers implements AsyncDisposable {
   readonly facts: readonly PeerFact[]
   readonly running: readonly PeerProcess[]
 
-  /** Starts every wanted peer that `python` has; `python` undefined: none is installed. */
+  /** Starts every wanted peer that `python` has, or, without one, that was installed (`kvferry peers install`). */
   static async start(
     python: string | undefined,
     wanted: (kind: PeerKind) => boolean,
@@ -28,10 +28,6 @@ export class Peers implements AsyncDisposable {
     const running: PeerProcess[] = []
     for (const kind of peerKinds.filter(wanted)) {
       const { name } = kind
-      if (python === undefined) {
-        facts.push({ name, runs: false, about: "not installed: --peers PYTHON names a Python that has it" })
-        continue
-      }
       try {
         const peer = await PeerProcess.start(kind, python, pools, plans)
         others.add(...peer.pids)

@@ -77,12 +77,16 @@ async function usable(
   return { family, version, ...start, about: `${family} ${version}${path === undefined ? "" : `, ${path}`}` }
 }
 
+/** Libraries that the wheels leave to the distribution, and its packages. */
+const packages = { libhwloc: "libhwloc15", libibverbs: "libibverbs1", libnuma: "libnuma1" } as const
+
 /** What to do about a library that the loader has not found. */
 export function whatHelps(why: string): string {
   if (/FABRIC_[0-9.]+|libfabric/.test(why)) {
     return "; name one that is new enough, 2.7 has all versions up to FABRIC_1.10: KVFERRY_LIBFABRIC=/path/to/libfabric.so.1"
   }
   const [, missing] = /(lib[A-Za-z0-9_+-]+)[.]so[.0-9]*: cannot open shared object file/.exec(why) ?? []
-  if (missing === "libhwloc") return "; install hwloc (Debian, Ubuntu: apt-get install libhwloc15)"
+  const known = Object.entries(packages).find(([library]) => library === missing)
+  if (known !== undefined) return `; on Debian and Ubuntu: apt-get install ${known[1]}`
   return missing === undefined ? "" : `; install ${missing}`
 }

@@ -108,6 +108,7 @@ test("whatHelps() knows the libraries that engines miss", () => {
   assert.match(whatHelps("libhwloc.so.15: cannot open shared object file: No such file"), /libhwloc15/)
   assert.match(whatHelps("version `FABRIC_1.10' not found (required by x)"), /KVFERRY_LIBFABRIC/)
   assert.match(whatHelps("libfabric.so.1: cannot open shared object file"), /KVFERRY_LIBFABRIC/)
-  assert.match(whatHelps("libnuma.so.1: cannot open shared object file: No such"), /install libnuma/)
+  assert.match(whatHelps("libnuma.so.1: cannot open shared object file: No such"), /install libnuma1/)
+  assert.match(whatHelps("libother.so.2: cannot open shared object file: No such"), /install libother$/)
   assert.equal(whatHelps("something else"), "")
 })
