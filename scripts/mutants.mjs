@@ -95,10 +95,11 @@ async function judge(bench, mutant) {
       ? await firstFailure(bench, {
           engines: options.allEngines ? engines : engines.filter(mutant.touches),
           suites: options.suites,
+          touches: options.allEngines ? undefined : mutant.touches,
         })
       : undefined
   await bench.revert(mutant)
-  const slow = failure?.undecided === true ? `${failure.by} had not ended after half an hour` : undefined
+  const slow = failure?.undecided === true ? failure.by : undefined
   const result = {
     mutant,
     problem: problem ?? slow,

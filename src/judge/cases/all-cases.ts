@@ -8,6 +8,7 @@ import { reused } from "./faults/reused.ts"
 import { stoppedPeers } from "./faults/stopped.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { order } from "./order.ts"
+import { ownLeases } from "./own-leases.ts"
 import { pairs } from "./pairs.ts"
 import { receipts } from "./receipts.ts"
 import { shapes } from "./shapes.ts"
@@ -26,6 +27,7 @@ const all = [
   reused,
   downgrade,
   lifecycle,
+  ownLeases,
   receipts,
 ].flat()
 

@@ -1,0 +1,66 @@
+import { setTimeout as sleep } from "node:timers/promises"
+import { hold, type JudgeCase, NotSupported } from "./case.ts"
+import { refusalOf } from "./faults/large.ts"
+import { randomTables } from "./tables.ts"
+import { pairOf, type World } from "./world.ts"
+
+/** A lease without a sign of life ends after this; a transfer waits for several times as long. */
+const holdMillis = 1000
+const waitMillis = 3500
+/** What was lent has been sealed by then. */
+const sealMillis = 150
+
+/** A transfer is prepared, and posted long after: what was lent for it must still be there. */
+async function postedLate(world: World): Promise<void> {
+  onlyOurs(world)
+  const { scene, source, target } = await pairOf(world, { level: "blocks", options: { holdMillis } })
+  const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
+  const transfer = await scene.prepareSequence(source, target, tables, { direction: "read" })
+  await sleep(waitMillis)
+  await transfer.run()
+  await scene.check()
+}
+
+/** A read in one call finds wrong bytes: its note must not say that it is done. */
+async function noNoteOfWrongBytes(world: World): Promise<void> {
+  onlyOurs(world)
+  const { scene, source, target } = await pairOf(world, { level: "blocks", options: { pull: true } })
+  const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
+  await scene.reuse(source, tables.sourceBlocks)
+  await source.notes()
+  const transfer = await scene.prepareSequence(source, target, tables, { direction: "read", note: "done" })
+  await sleep(sealMillis)
+  const at = tables.sourceBlocks[3]! * source.blockBytes + 5
+  source.memory(0)[at]! ^= 1
+  const refused = await refusalOf(transfer.post())
+  const end = refused === undefined ? await transfer.end() : undefined
+  source.memory(0)[at] = source.expected[0]![at]!
+  hold(end?.state !== "done", "no-error", "one bit changed after it was lent, and the read was called done")
+  transfer.fail()
+  await sleep(sealMillis)
+  const notes = await source.notes()
+  hold(notes.length === 0, "notes", `a read that failed told its source ${JSON.stringify(notes[0]?.text)}`)
+  await scene.check()
+}
+
+function onlyOurs({ engine }: World): void {
+  if (engine.family !== "kvferry") throw new NotSupported("its driver has no such option")
+}
+
+/** Leases as kvferry has them: no other engine that is judged knows any. */
+export const ownLeases: readonly JudgeCase[] = [
+  {
+    suite: "lifecycle",
+    name: "posted-late",
+    title: "A transfer that had to wait finds that its blocks were given to somebody else meanwhile.",
+    needs: ["read", "blocks", "epochs"],
+    run: postedLate,
+  },
+  {
+    suite: "order",
+    name: "no-note-of-wrong-bytes",
+    title: "The source is told that its blocks have arrived, and frees them, though the bytes were wrong.",
+    needs: ["read", "blocks", "notify", "integrity"],
+    run: noNoteOfWrongBytes,
+  },
+]
