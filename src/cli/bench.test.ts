@@ -126,8 +126,9 @@ test("Ctrl-C prints what there is, as partial; nothing is left behind", limit, a
   child.stdout.on("data", (data: Buffer) => {
     printed += data.toString()
   })
-  await sleep(4000)
+  for (let i = 0; i < 300 && childrenOf(child).length < 2; i++) await sleep(100)
   const drivers = childrenOf(child)
+  await sleep(2000)
   assert.ok(drivers.length >= 2, "two drivers run")
   const exited = once(child, "exit")
   child.kill("SIGINT")

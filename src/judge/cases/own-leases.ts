@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { hold, type JudgeCase, NotSupported } from "./case.ts"
+import type { JudgeCase } from "./case.ts"
+import { hold, NotSupported } from "./case-failed.ts"
 import { refusalOf } from "./faults/large.ts"
 import { randomTables } from "./tables.ts"
 import { pairOf, type World } from "./world.ts"

@@ -160,3 +160,9 @@ test(
     assert.match(document.notes.join("\n"), /blocks in place of 100000/)
   },
 )
+
+test("logging is not on unnoticed", limit, async () => {
+  const { document } = await benchTiny({ verbose: true, rounds: 1 }, { placement: liars("honest") })
+  assert.ok(document.results.every(({ loggingOn }) => loggingOn))
+  assert.match(loadLines(document, style).join("\n"), /logging was on: do not compare/)
+})
