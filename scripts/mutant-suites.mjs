@@ -5,9 +5,8 @@
  * that there are the contract of all transports, the promises, and the simulation.
  */
 import { spawnSync } from "node:child_process"
-import { existsSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { join } from "node:path"
-import { filesBelow } from "./setup.mjs"
 
 export const suiteNames = ["verify", "contract", "promises", "simulation"]
 
@@ -27,28 +26,30 @@ export function enginesHere() {
  * @param options.touches whether a mutant can be seen in an engine at all.
  * @returns the first case that fails on a bench, and what it says; undefined when all pass.
  */
-export async function firstFailure(bench, { engines, suites, touches = () => true }) {
+export async function firstFailure(bench, { engines, suites, cases, touches = () => true }) {
   for (const suite of suites) {
-    const failure = await runs[suite](bench, engines, touches)
+    const failure = await runs[suite](bench, { engines, cases, touches })
     if (failure !== undefined) return failure
   }
   return undefined
 }
 
 const runs = {
-  verify: async (bench, engines) => {
+  verify: async (bench, { engines, cases }) => {
     for (const engine of engines) {
-      const failure = await repeatedly(() => verified(bench, engine))
+      const failure = await repeatedly(() =>
+        verified(bench, engine, cases === undefined ? [] : ["--cases", cases]),
+      )
       if (failure !== undefined) return failure
     }
     return undefined
   },
-  contract: (bench, _, touches) => tests(bench, "contract", contractFiles(touches)),
+  contract: (bench, { touches }) => tests(bench, "contract", contractFiles(bench, touches)),
   promises: (bench) =>
     tests(
       bench,
       "promises",
-      testFiles((file) => /^dist\/promises\/p\d/.test(file)),
+      testFiles(bench, (file) => /^dist\/promises\/p\d/.test(file)),
     ),
   simulation: async (bench) => {
     const main = join(bench.folder, "dist", "sim", "main.js")
@@ -103,17 +104,24 @@ function failedCase(file) {
 }
 
 /** The contract of every transport that a machine without a NIC has, and of what all RDMA fabrics share: that also under load and deaths. */
-function contractFiles(touches) {
+function contractFiles(bench, touches) {
   const transports = ["shm", "cma", "tcp", "libfabric"].filter((name) => touches(`kvferry:${name}`))
   const rdma = touches("kvferry:libfabric") ? ["rdma-core", "rail-death", "rdma-soak"] : []
   const files = [
     ...rdma.map((name) => `dist/transport/rdma/${name}.test.js`),
     ...transports.map((name) => `dist/transport/${name}/${name}.test.js`),
   ]
-  return testFiles((file) => files.includes(file)).sort((a, b) => files.indexOf(a) - files.indexOf(b))
+  return testFiles(bench, (file) => files.includes(file)).sort((a, b) => files.indexOf(a) - files.indexOf(b))
 }
 
-const testFiles = (wanted) => filesBelow("dist").filter((file) => file.endsWith(".test.js") && wanted(file))
+/** Tests of a bench: what lies there is what was compiled. None is no pass. */
+function testFiles(bench, wanted) {
+  const dist = join(bench.folder, "dist")
+  const files = readdirSync(dist, { recursive: true }).map((file) => `dist/${file}`)
+  const found = files.filter((file) => file.endsWith(".test.js") && wanted(file)).sort()
+  if (found.length === 0) throw new Error(`there are no tests in ${dist}`)
+  return found
+}
 
 async function tests(bench, suite, files) {
   for (const file of files) {

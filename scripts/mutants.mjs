@@ -17,6 +17,7 @@ const help = `npm run mutants -- [options]
   --patch FILE       a mutant of yours (a unified diff of src/) in place of the listed ones; may be given several times
   --engines A,B      engines of \`kvferry verify\` (default: every kvferry path that runs here, as far as a mutant touches it)
   --all-engines      do not leave out engines that a mutant cannot touch
+  --cases PATTERN    only these cases of \`kvferry verify\`
   --suites A,B       ${suiteNames.join(", ")} (default: all, in this order)
   --jobs N           mutants at the same time (default: half of the processors, at least 1)
   --markdown FILE    writes the table there too
@@ -72,7 +73,9 @@ process.exitCode = report(false)
 /** The engine as it is must pass all that its mutants are judged by, on every bench at the same time. */
 async function control() {
   const failures = await Promise.all(
-    workshop.benches.map((bench) => firstFailure(bench, { engines, suites: options.suites })),
+    workshop.benches.map((bench) =>
+      firstFailure(bench, { engines, suites: options.suites, cases: options.cases }),
+    ),
   )
   const failed = failures.find((failure) => failure !== undefined)
   if (failed === undefined) {
@@ -95,6 +98,7 @@ async function judge(bench, mutant) {
       ? await firstFailure(bench, {
           engines: options.allEngines ? engines : engines.filter(mutant.touches),
           suites: options.suites,
+          cases: options.cases,
           touches: options.allEngines ? undefined : mutant.touches,
         })
       : undefined
@@ -161,6 +165,7 @@ function readOptions() {
         engines: { type: "string" },
         "all-engines": { type: "boolean" },
         suites: { type: "string" },
+        cases: { type: "string" },
         jobs: { type: "string" },
         markdown: { type: "string" },
         check: { type: "boolean" },
@@ -183,6 +188,7 @@ function readOptions() {
       engines: list(values.engines),
       allEngines: values["all-engines"] === true,
       suites,
+      cases: values.cases,
       jobs,
       markdown: values.markdown,
       check: values.check === true,

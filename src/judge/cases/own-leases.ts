@@ -22,6 +22,23 @@ async function postedLate(world: World): Promise<void> {
   await scene.check()
 }
 
+/** A lease is taken back, and its holder has been told: a read under it must fail, though its bytes are still there. */
+async function underWithdrawnLease(world: World): Promise<void> {
+  onlyOurs(world)
+  const { scene, source, target } = await pairOf(world, { level: "blocks", options: { holdMillis } })
+  const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
+  // Hashes would have to be asked for, and the owner would say no: with stamps alone it is the holder who must look.
+  const level = { direction: "read", integrity: "epoch" } as const
+  const transfer = await scene.prepareSequence(source, target, tables, level)
+  await source.driver.ask("withdraw", { offer: transfer.offer })
+  await sleep(waitMillis)
+  const refused = await refusalOf(transfer.post())
+  const end = refused === undefined ? await transfer.end() : undefined
+  hold(end?.state !== "done", "no-error", "a read under a lease that was taken back was called done")
+  transfer.fail()
+  await scene.check()
+}
+
 /** A read in one call finds wrong bytes: its note must not say that it is done. */
 async function noNoteOfWrongBytes(world: World): Promise<void> {
   onlyOurs(world)
@@ -56,6 +73,14 @@ export const ownLeases: readonly JudgeCase[] = [
     title: "A transfer that had to wait finds that its blocks were given to somebody else meanwhile.",
     needs: ["read", "blocks", "epochs"],
     run: postedLate,
+  },
+  {
+    suite: "faults",
+    name: "withdrawn-long-ago",
+    title:
+      "A request reads blocks that their owner has taken back, because nobody looked at the lease again.",
+    needs: ["read", "blocks", "epochs"],
+    run: underWithdrawnLease,
   },
   {
     suite: "order",
