@@ -4,6 +4,8 @@ import { pairOf, type World } from "../world.ts"
 import { freshPair, holdToItsWord, largeCache, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
 
 type Level = "pieces" | "blocks"
+/** How long what a writer has sent may be under way, on one machine. */
+const underWayMillis = 1000
 /** How long after the end of a transfer its target is watched. */
 const watchMillis = 300
 
@@ -60,7 +62,9 @@ async function cancelled(world: World, level: Level, direction: "read" | "write"
     await transfer.cancel()
     const end = await transfer.end()
     transfer.mustBe(end, "cancelled", "done", "failed")
-    // It says that it has ended: at once the blocks are somebody else's.
+    // A bare write has no owner at the other side that fences it off: what was on its way when it stopped may still land, for a
+    // moment. Everything else has ended when it says so, and its blocks are at once somebody else's.
+    if (level === "pieces" && direction === "write") await sleep(underWayMillis)
     await holdToItsWord(transfer, end)
     if (end.state === "done") await scene.check()
     target.poisonAgain()
