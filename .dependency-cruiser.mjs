@@ -44,6 +44,14 @@ export default {
       to: { path: "^src/trust/|^(node:)?(fs|os|net|child_process)(/|$)" },
     },
     {
+      name: "the-judge-has-its-own-oracle",
+      comment:
+        "What belongs where is worked out anew, row by row: a mistake of our planner must not be its own judge.",
+      severity: "error",
+      from: { path: "^src/judge/(pattern|cases|run|load)/", pathNot: tests },
+      to: { path: "^src/plan/" },
+    },
+    {
       name: "trust-knows-keys-only",
       comment: "Files of keys, and who may do what. What is moved, and over what, is no business of theirs.",
       severity: "error",

@@ -48,7 +48,6 @@ export function sequencePieces(
   target: CacheShape,
   { sourceBlocks, targetBlocks, tokens }: SequenceTables,
 ): Piece[] {
-  const pieces: Piece[] = []
   const row = rowBytes(source)
   const firstHead = Math.max(source.firstHead, target.firstHead)
   const headEnd = Math.min(source.firstHead + source.heads, target.firstHead + target.heads)
@@ -68,27 +67,25 @@ export function sequencePieces(
   }
   // In the order of the table, as connectors list them: neither side's offsets go up with it.
   rows.sort((one, other) => one.position - other.position || one.to - other.to)
-  for (let layer = 0; layer < source.layers; layer++) {
-    let positionBefore = -1
-    for (const { position, from, to } of rows) {
-      const last = pieces.at(-1)
-      // A block of its own is a descriptor of its own.
-      const follows =
-        last !== undefined &&
-        position === positionBefore &&
-        last.sourceOffset + last.length === from &&
-        last.targetOffset + last.length === to
-      positionBefore = position
-      if (follows) pieces[pieces.length - 1] = { ...last, length: last.length + row }
-      else
-        pieces.push({
-          sourceRegion: layer,
-          sourceOffset: from,
-          targetRegion: layer,
-          targetOffset: to,
-          length: row,
-        })
-    }
+  const runs: { position: number; from: number; to: number; length: number }[] = []
+  for (const { position, from, to } of rows) {
+    const last = runs.at(-1)
+    // A block of its own is a descriptor of its own.
+    const follows =
+      last !== undefined &&
+      last.position === position &&
+      last.from + last.length === from &&
+      last.to + last.length === to
+    if (follows) last.length += row
+    else runs.push({ position, from, to, length: row })
   }
-  return pieces
+  return Array.from({ length: source.layers }, (_, layer) =>
+    runs.map(({ from, to, length }) => ({
+      sourceRegion: layer,
+      sourceOffset: from,
+      targetRegion: layer,
+      targetOffset: to,
+      length,
+    })),
+  ).flat()
 }

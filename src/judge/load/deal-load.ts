@@ -1,9 +1,8 @@
 import { pickedBlocks } from "../../bench/picked-blocks.ts"
 import { KvError } from "../../errors/kv-error.ts"
-import type { KvLayout } from "../../kv/kv-layout.ts"
-import { planTransfer } from "../../plan/plan-transfer.ts"
-import type { TransferPlan } from "../../plan/transfer-plan.ts"
+import { sequencePieces } from "../cases/pieces.ts"
 import type { CacheShape } from "../driver/protocol.ts"
+import type { LoadPlan } from "./judged-memory.ts"
 import { firstDataBlock, type LoadRequest } from "./load-request.ts"
 
 /** One agent of an engine: a rank of a prefill or a decode engine. */
@@ -26,7 +25,7 @@ export interface DealtMove {
   readonly sourceBlocks: readonly number[]
   readonly targetBlocks: readonly number[]
   readonly tokens: number
-  readonly plan: TransferPlan
+  readonly plan: LoadPlan
 }
 
 /** Who moves what: agents, and transfers between them. */
@@ -139,38 +138,19 @@ function tables(request: LoadRequest, engines: number, pairs: number, seed: numb
 const shareHeads = (a: CacheShape, b: CacheShape): boolean =>
   Math.min(a.firstHead + a.heads, b.firstHead + b.heads) > Math.max(a.firstHead, b.firstHead)
 
+/** What goes where is worked out row by row, as the judge's cases do it: a mistake of our planner must not be its own judge. */
 function moveOf(agents: readonly DealtAgent[], move: Omit<DealtMove, "tokens" | "plan">): DealtMove {
   const [source, target] = [agents[move.source]!.cache, agents[move.target]!.cache]
   const tokens = move.sourceBlocks.length * source.blockTokens
-  const regions = Array.from({ length: source.layers }, (_, layer) => layer)
-  const side = (cache: CacheShape, blocks: readonly number[]) => ({
-    layout: layoutOf(cache),
-    regions,
-    blocks: Uint32Array.from(blocks),
-  })
-  const merged = planTransfer(side(source, move.sourceBlocks), side(target, move.targetBlocks), {
-    to: tokens,
-  })
-  return { ...move, tokens, plan: cutAtBlocks(merged, blockBytesOf(target)) }
-}
-
-/** One piece for each block, as a serving engine asks for them. Whether neighbours are moved as one is an engine's own business. */
-function cutAtBlocks(plan: TransferPlan, blockBytes: number): TransferPlan {
-  const runs = [...plan.length.keys()].flatMap((i) =>
-    Array.from({ length: Math.ceil(plan.length[i]! / blockBytes) }, (_, n) => ({ i, skip: n * blockBytes })),
-  )
-  return {
-    pieces: runs.length,
-    bytes: plan.bytes,
-    sourceRegion: Uint32Array.from(runs, ({ i }) => plan.sourceRegion[i]!),
-    sourceOffset: Float64Array.from(runs, ({ i, skip }) => plan.sourceOffset[i]! + skip),
-    targetRegion: Uint32Array.from(runs, ({ i }) => plan.targetRegion[i]!),
-    targetOffset: Float64Array.from(runs, ({ i, skip }) => plan.targetOffset[i]! + skip),
-    length: Uint32Array.from(runs, ({ i, skip }) => Math.min(blockBytes, plan.length[i]! - skip)),
-    rail: new Uint16Array(runs.length),
+  const pieces = sequencePieces(source, target, { ...move, tokens })
+  const plan: LoadPlan = {
+    pieces: pieces.length,
+    bytes: pieces.reduce((sum, { length }) => sum + length, 0),
+    sourceRegion: Uint32Array.from(pieces, ({ sourceRegion }) => sourceRegion),
+    sourceOffset: Float64Array.from(pieces, ({ sourceOffset }) => sourceOffset),
+    targetRegion: Uint32Array.from(pieces, ({ targetRegion }) => targetRegion),
+    targetOffset: Float64Array.from(pieces, ({ targetOffset }) => targetOffset),
+    length: Uint32Array.from(pieces, ({ length }) => length),
   }
-}
-
-function layoutOf({ layers, kvHeads, headDim, elementBytes, ...rest }: CacheShape): KvLayout {
-  return { shape: { layers, kvHeads, headDim, elementBytes }, order: "head-major", ...rest }
+  return { ...move, tokens, plan }
 }

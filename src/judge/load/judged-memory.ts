@@ -1,6 +1,5 @@
 import { setImmediate } from "node:timers/promises"
 import type { MemorySpan } from "../../memory/host-memory.ts"
-import type { TransferPlan } from "../../plan/transfer-plan.ts"
 import { fingerprintBytes, hashText } from "../../verify/fingerprint.ts"
 import type { KnownAgent } from "../pattern/cache-places.ts"
 import type { MovedRun } from "../pattern/classify.ts"
@@ -15,15 +14,23 @@ export interface Places {
   readonly length: Uint32Array
 }
 
+/** Which bytes of a source belong where in a target, as columns with an entry for each piece. */
+export interface LoadPlan {
+  readonly pieces: number
+  readonly bytes: number
+  readonly sourceRegion: Uint32Array
+  readonly sourceOffset: Float64Array
+  readonly targetRegion: Uint32Array
+  readonly targetOffset: Float64Array
+  readonly length: Uint32Array
+}
+
 /** What was to land in an agent's memory from one source. */
 export interface Arrival {
   /** The source: whom the words name, and which filling it had. */
   readonly owner: number
   readonly epoch: number
-  readonly plan: Pick<
-    TransferPlan,
-    "pieces" | "bytes" | "sourceRegion" | "sourceOffset" | "targetRegion" | "targetOffset" | "length"
-  >
+  readonly plan: LoadPlan
 }
 
 /** What a look at the memory found. */
