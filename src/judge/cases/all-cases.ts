@@ -6,6 +6,7 @@ import { deadPeers } from "./faults/dead-peers.ts"
 import { refused } from "./faults/refused.ts"
 import { reused } from "./faults/reused.ts"
 import { stoppedPeers } from "./faults/stopped.ts"
+import { largeLists } from "./large-lists.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { order } from "./order.ts"
 import { ownLeases } from "./own-leases.ts"
@@ -28,6 +29,7 @@ const all = [
   downgrade,
   lifecycle,
   ownLeases,
+  largeLists,
   receipts,
 ].flat()
 

@@ -89,8 +89,9 @@ async function tampered(world: World): Promise<void> {
     })
     // It may prove what it has seen when the blocks were lent: that takes a moment.
     await sleep(sealMillis)
-    const position = round < count ? round : random.below(count)
-    const layer = round % source.cache.layers
+    // The very last unit first: it is the one that a loop forgets.
+    const position = count - 1 - (round < count ? round : random.below(count))
+    const layer = source.cache.layers - 1 - (round % source.cache.layers)
     const offset = tables.sourceBlocks[position]! * source.blockBytes + random.below(source.blockBytes)
     const memory = source.memory(layer)
     memory[offset]! ^= 1 << random.below(8)
