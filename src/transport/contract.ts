@@ -135,6 +135,28 @@ function scattered(count: number, length: number): Piece[] {
   })
 }
 
+const theirRegions: readonly (readonly [region: number, length: number])[] = [
+  [21, 192 * 1024],
+  [4, 128 * 1024],
+  [300, 448 * 1024],
+]
+const ourRegions: typeof theirRegions = [
+  [1, 256 * 1024],
+  [17, 320 * 1024],
+]
+/** Pieces of 1 to 1500 bytes: as many as fit into either side's regions. */
+const mixedPieces = 300
+
+/** Registers regions beside the first one; who asks for them closes them. */
+async function severalRegions(endpoint: Endpoint, wanted: typeof theirRegions) {
+  const regions: { region: number; span: HostMapping; descriptor: RegionDescriptor }[] = []
+  for (const [region, length] of wanted) {
+    const span = hostMemory.map(length, `contract-${region}`)
+    regions.push({ region, span, descriptor: await endpoint.register(region, span, both) })
+  }
+  return regions
+}
+
 /** Registers the contract's tests for one transport. `title`: for one that is made in several ways. */
 export function transportContract(transport: Transport, skips: Skips = {}, title = transport.name): void {
   const it = (name: string, body: () => Promise<void>, caseName?: CaseName): void => {
@@ -171,6 +193,49 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
     await rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon() })
     assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), pieces)
   })
+
+  it("more pieces than sixteen bits can number land where they belong, over one lane", async () => {
+    await using rig = await openRig(transport)
+    const pieces = scattered(70_000, 96)
+    const plan = planOf("read", pieces)
+    await rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon() })
+    assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), pieces)
+  })
+
+  for (const direction of ["read", "write"] as const) {
+    it(`a ${direction} of one plan between several regions of both sides keeps them apart`, async () => {
+      await using rig = await openRig(transport)
+      const theirs = await severalRegions(rig.a, theirRegions)
+      const ours = await severalRegions(rig.b, ourRegions)
+      const reading = direction === "read"
+      const [from, to] = reading ? [theirs, ours] : [ours, theirs]
+      for (const { span } of from) randomBytes(span.byteLength).copy(span.view(0, span.byteLength))
+      for (const { span } of to) span.view(0, span.byteLength).fill(poison)
+      const expected = to.map(({ span }) => Buffer.alloc(span.byteLength, poison))
+      const builder = new PlanBuilder(mixedPieces)
+      const filled = to.map(() => 0)
+      for (let i = 0; i < mixedPieces; i++) {
+        const [source, target] = [i % from.length, (i * 7 + Math.floor(i / 5)) % to.length]
+        const length = 1 + ((i * 379) % 1500)
+        const sourceOffset = (i * 7919) % (from[source]!.span.byteLength - length)
+        const targetOffset = filled[target]!
+        filled[target] = targetOffset + length + (i % 3)
+        const { region } = from[source]!
+        builder.add(region, sourceOffset, to[target]!.region, targetOffset, length, 0)
+        expected[target]!.set(from[source]!.span.view(sourceOffset, length), targetOffset)
+      }
+      const plan = builder.finish()
+      const remote = theirs.map(({ descriptor }) => descriptor)
+      await rig.connection.move({ direction, plan, remote, deadline: soon() })
+      for (const [i, { region, span }] of to.entries()) {
+        const same = Buffer.compare(expected[i]!, span.view(0, span.byteLength)) === 0
+        assert.ok(same, `region ${region} has bytes that are not the plan's`)
+      }
+      for (const { region } of theirs) await rig.a.deregister(region)
+      for (const { region } of ours) await rig.b.deregister(region)
+      for (const { span } of [...theirs, ...ours]) span[Symbol.dispose]()
+    })
+  }
 
   it(
     "several rails carry a striped plan, also when the two sides have unequal numbers",
@@ -240,6 +305,32 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
     await assertRejects(refused, "KV_RKEY_REJECTED")
     assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), [])
   })
+
+  for (const direction of ["read", "write"] as const) {
+    it(`a ${direction} that was prepared in time is refused once its region is closed`, async () => {
+      await using rig = await openRig(transport)
+      const plan = planOf(direction, [[0, 0, 1000]])
+      await using prepared = rig.connection.prepare({ direction, plan, remote: rig.remote })
+      await prepared.post({ deadline: soon() })
+      await rig.a.deregister(3)
+      const target = direction === "read" ? rig.target : rig.source
+      target.view(0, 1000).fill(0x11)
+      await assertRejects(prepared.post({ deadline: soon() }), "KV_RKEY_REJECTED")
+      assert.ok(target.view(0, 1000).every((byte) => byte === 0x11))
+    })
+
+    it(`a ${direction} that was prepared in time is refused once its session has ended`, async () => {
+      await using rig = await openRig(transport)
+      const plan = planOf(direction, [[0, 0, 1000]])
+      await using prepared = rig.connection.prepare({ direction, plan, remote: rig.remote })
+      await prepared.post({ deadline: soon() })
+      await rig.a.dismiss(rig.session.id)
+      const target = direction === "read" ? rig.target : rig.source
+      target.view(0, 1000).fill(0x11)
+      await assertRejects(prepared.post({ deadline: soon() }), "KV_PEER_LOST")
+      assert.ok(target.view(0, 1000).every((byte) => byte === 0x11))
+    })
+  }
 
   it("numbers outside a region are errors on either side, never an access", async () => {
     await using rig = await openRig(transport)

@@ -17,6 +17,10 @@ interface PaperLane {
   /** Its row among the ends. */
   readonly end: number
   readonly queue: Request[]
+  /** When the request that is being overtaken is carried out; undefined when none is. */
+  overtakenUntil: number | undefined
+  /** When the next one may be overtaken. */
+  overtakenNext: number
   /** Writes that are acknowledged and have not landed: there they stay until the notice behind them. */
   readonly inFlight: Request[]
   /** Notices that will be answered at the next look. */
@@ -33,6 +37,8 @@ const depth = 64
 const burst = 16
 /** How long after its report the bytes of a mistake land: long after whoever waited for it has looked. */
 const lateMillis = 500
+/** A request that is overtaken stays behind all others for so long, and the next one comes so much later. */
+const overtakenMillis = { behind: 20, between: 100 } as const
 
 const failure = (kind: WorkFailure["kind"], status: string): WorkFailure => ({
   kind,
@@ -70,6 +76,8 @@ export class PaperPort implements RailPort {
       number: lane,
       end: handle as number,
       queue: [],
+      overtakenUntil: undefined,
+      overtakenNext: 0,
       inFlight: [],
       answers: [],
       failure: undefined,
@@ -170,7 +178,7 @@ export class PaperPort implements RailPort {
   }
 
   #carryOut(lane: PaperLane, sink: CompletionSink): number {
-    const requests = lane.queue.splice(0, burst)
+    const requests = this.#next(lane)
     const [reported, landing]: [Request[], Request[]] = [[], []]
     let why: WorkFailure | undefined
     let done = 0
@@ -196,6 +204,27 @@ export class PaperPort implements RailPort {
     sink.failed(lane.number, direction, seq, why)
     this.#fail(lane, why)
     return done
+  }
+
+  /**
+   * Takes what is carried out in this look. Without order, now and then one request stays until all others that the lane has are
+   * done, and for a while after that: whoever thinks it done because of those is wrong for long enough to be seen.
+   */
+  #next(lane: PaperLane): Request[] {
+    const { ordered, writesAreVisible } = this.#traits
+    // No notice overtakes the writes that it is to answer for.
+    if (ordered || !writesAreVisible) return lane.queue.splice(0, burst)
+    const now = performance.now()
+    if (lane.overtakenUntil === undefined && lane.queue.length > 1 && now >= lane.overtakenNext)
+      lane.overtakenUntil = Number.POSITIVE_INFINITY
+    if (lane.overtakenUntil === undefined) return lane.queue.splice(0, burst)
+    // It is the first of the queue until it is carried out.
+    if (lane.queue.length > 1) return lane.queue.splice(1, burst)
+    lane.overtakenUntil = Math.min(lane.overtakenUntil, now + overtakenMillis.behind)
+    if (now < lane.overtakenUntil) return []
+    lane.overtakenUntil = undefined
+    lane.overtakenNext = now + overtakenMillis.between
+    return lane.queue.splice(0, burst)
   }
 
   /** On an ordered fabric the last of a run tells for all; else each tells for itself, in any order. */
