@@ -19,6 +19,8 @@ import type { Connection, Endpoint, Move, RegionDescriptor, Rights, Session, Tra
 const mib = 2 ** 20
 const regionBytes = 24 * mib
 const poison = 0xa5
+/** A case that hangs fails under its own name, before its file is ended. */
+const caseMillisMax = 60_000
 
 type CaseName = "busy main thread" | "cancel in mid-move" | "peer closes in mid-move" | "unequal rails"
 
@@ -161,7 +163,7 @@ async function severalRegions(endpoint: Endpoint, wanted: typeof theirRegions) {
 export function transportContract(transport: Transport, skips: Skips = {}, title = transport.name): void {
   const it = (name: string, body: () => Promise<void>, caseName?: CaseName): void => {
     const skip = caseName === undefined ? undefined : skips[caseName]
-    test(`${title}: ${name}`, skip === undefined ? {} : { skip }, body)
+    test(`${title}: ${name}`, { timeout: caseMillisMax, ...(skip === undefined ? {} : { skip }) }, body)
   }
 
   for (const direction of ["read", "write"] as const) {
@@ -296,6 +298,35 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
     await rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon() })
     assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), pieces)
   })
+
+  for (const direction of ["read", "write"] as const) {
+    it(`one wrong key among right ones ends a ${direction}, and nothing of it lands after that`, async () => {
+      await using rig = await openRig(transport)
+      using other = hostMemory.map(mib, "contract-wrong")
+      const descriptor = await rig.a.register(8, other, both)
+      const wrong = { ...descriptor, rkeys: descriptor.rkeys.map((rkey) => (rkey ^ 0x55) >>> 0) }
+      const pieces = scattered(400, 4096)
+      const builder = new PlanBuilder(pieces.length)
+      for (const [i, [there, here, length]] of pieces.entries()) {
+        const [region, offset] = i === 200 ? [8, 0] : [3, there]
+        if (direction === "read") builder.add(region, offset, 0, here, length, 0)
+        else builder.add(0, here, region, offset, length, 0)
+      }
+      const plan = builder.finish()
+      const target = direction === "read" ? rig.target : rig.source
+      const remote = [...rig.remote, wrong]
+      const refused = rig.connection.move({ direction, plan, remote, deadline: soon() })
+      await assertRejects(refused, "KV_RKEY_REJECTED")
+      target.view(0, regionBytes).fill(0x11)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      const late = target.view(0, regionBytes).findIndex((byte) => byte !== 0x11)
+      assert.equal(late, -1)
+      const right = [...rig.remote, descriptor]
+      const moved = await rig.connection.move({ direction, plan, remote: right, deadline: soon() })
+      assert.equal(moved.bytes, plan.bytes)
+      await rig.a.deregister(8)
+    })
+  }
 
   it("the key of a closed region opens nothing", async () => {
     await using rig = await openRig(transport)
