@@ -56,7 +56,7 @@ export const largeLists: readonly JudgeCase[] = [
   ),
   {
     suite: "lifecycle",
-    name: "many-prepared",
+    name: "many-prepared-lists",
     title: "With many prepared transfers one is posted in another's place.",
     needs: ["pieces", "read"],
     run: manyPrepared,

@@ -46,7 +46,8 @@ async function noNoteOfWrongBytes(world: World): Promise<void> {
   const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
   await scene.reuse(source, tables.sourceBlocks)
   await source.notes()
-  const transfer = await scene.prepareSequence(source, target, tables, { direction: "read", note: "done" })
+  const options = { direction: "read", integrity: "full", note: "done" } as const
+  const transfer = await scene.prepareSequence(source, target, tables, options)
   await sleep(sealMillis)
   const at = tables.sourceBlocks[3]! * source.blockBytes + 5
   source.memory(0)[at]! ^= 1

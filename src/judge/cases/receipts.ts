@@ -83,6 +83,33 @@ async function failedReceipt(world: World): Promise<void> {
   await scene.check()
 }
 
+/** What may be said of a good transfer by the level that was asked for: what was looked at, and no more. */
+const proofs: Readonly<Record<string, RegExp>> = {
+  none: /^none unchecked$/,
+  epoch: /^epoch (unchecked|current)$/,
+  sampled: /^sampled identical$/,
+  full: /^full identical$/,
+}
+
+/** Each level of proof is done, and told as what it is. */
+async function proofReceipts(world: World, direction: "read" | "write"): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "blocks" })
+  for (const [level, mayBe] of Object.entries(proofs)) {
+    const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
+    const transfer = await scene.prepareSequence(source, target, tables, { direction, integrity: level })
+    const end = await transfer.run()
+    const proof = end.receipt?.integrity ?? ""
+    hold(
+      mayBe.test(proof),
+      "receipt",
+      `a ${direction} with integrity ${level} was asked for, and its receipt says ${JSON.stringify(proof)}`,
+    )
+    holdReceipt(world, transfer, end)
+    await scene.check()
+    target.poisonAgain()
+  }
+}
+
 export const receipts: readonly JudgeCase[] = [
   {
     suite: "receipts",
@@ -98,6 +125,15 @@ export const receipts: readonly JudgeCase[] = [
       title: "The receipt of a request counts other bytes than its blocks have.",
       needs: [direction, "blocks", "receipts"],
       run: (world) => sequenceReceipts(world, direction),
+    }),
+  ),
+  ...(["read", "write"] as const).map(
+    (direction): JudgeCase => ({
+      suite: "receipts",
+      name: `proof-${direction}`,
+      title: "A receipt shows a proof that nobody has made, or a proof that was asked for is not made.",
+      needs: [direction, "blocks", "receipts", "integrity"],
+      run: (world) => proofReceipts(world, direction),
     }),
   ),
   {

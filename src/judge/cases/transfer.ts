@@ -153,6 +153,35 @@ export class Transfer {
     })
   }
 
+  /** Bytes of it that are at the target now, whatever wrote them: those that are right, and those that are no longer as before. */
+  arrived(): number {
+    let count = 0
+    for (const [i, { targetRegion, targetOffset, length }] of this.pieces.entries()) {
+      const [found, before] = [this.to.memory(targetRegion), this.to.expected[targetRegion]!]
+      const bytes = this.#bytes[i]!
+      for (let at = 0; at < length; at++) {
+        const byte = found[targetOffset + at]
+        if (byte === bytes[at] || byte !== before[targetOffset + at]) count++
+      }
+    }
+    return count
+  }
+
+  /** A receipt of a transfer that has not ended well claims no bytes that are not there. Before it is `fail`ed. */
+  holdClaim({ state, receipt }: TransferEnd): void {
+    if (state === "done" || receipt === undefined || receipt.bytes === 0) return
+    const arrived = this.arrived()
+    const claimed = Math.max(
+      receipt.bytes,
+      receipt.rails.reduce((sum, rail) => sum + rail.bytes, 0),
+    )
+    hold(
+      claimed <= arrived,
+      "receipt",
+      `the receipt of a transfer that ended as ${state} says ${claimed} bytes, and ${arrived} of ${this.byteLength} are at the target`,
+    )
+  }
+
   /** From now on its bytes must be at the target. */
   land(): void {
     for (const [i, piece] of this.pieces.entries()) {

@@ -38,7 +38,10 @@ export const capabilities = [
   "deregister",
   /** A read that crosses a reuse of its blocks fails. */
   "epochs",
-  /** The bytes of a read are proven: when they are not those that were lent, it fails. */
+  /**
+   * Bytes are proven, at the levels `none`, `epoch`, `sampled` and `full`: when those of a read are not what was lent, or those of a
+   * write not what its blocks held when they were first proven since their last `reuse`, it fails.
+   */
   "integrity",
   /** Ranks with different heads read from each other. */
   "heads",
@@ -210,6 +213,7 @@ export interface EngineReceipt {
   readonly bytes: number
   readonly path: string
   readonly rails: readonly { readonly rail: string; readonly bytes: number }[]
+  /** The level of proof and what came of it: "full identical", "epoch current", "none unchecked". */
   readonly integrity?: string
 }
 

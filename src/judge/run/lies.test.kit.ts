@@ -25,7 +25,13 @@ export const lies: readonly Lie[] = [
   {
     name: "above-64k",
     cause: "lost-tail",
-    cases: ["shapes/sizes-read", "shapes/sizes-write", "pairs/unequal-rails"],
+    cases: [
+      "shapes/sizes-read",
+      "shapes/sizes-write",
+      "shapes/long-pieces-read",
+      "shapes/long-pieces-write",
+      "pairs/unequal-rails",
+    ],
   },
   { name: "queue-of-1024", cause: "lost-piece", cases: ["shapes/counts-write"] },
   {
@@ -83,7 +89,7 @@ export const lies: readonly Lie[] = [
   { name: "note-early", cases: ["order/notes-pieces-read", "order/notes-blocks-write"] },
   { name: "note-twice", cases: ["order/notes-pieces-write"] },
   { name: "no-note", cases: ["order/notes-blocks-read"] },
-  { name: "notes-failures", cases: ["order/no-note-of-failure"] },
+  { name: "notes-failures", cases: ["order/no-note-of-failure", "order/no-note-of-wrong-bytes"] },
   {
     name: "writes-after-cancel",
     cases: [
@@ -115,24 +121,43 @@ export const lies: readonly Lie[] = [
       "faults/stopped-under-way-pieces",
       "faults/stopped-before-blocks",
       "faults/stopped-under-way-blocks",
+      "faults/stopped-before-blocks-write",
     ],
   },
+  { name: "never-cancels", cases: ["faults/cancelled-in-vain-pieces", "faults/cancelled-in-vain-blocks"] },
   { name: "no-bounds", cases: ["faults/out-of-bounds-read", "faults/out-of-bounds-write"] },
   { name: "deregister", cases: ["faults/deregistered"] },
   { name: "lets-strangers-in", cases: ["faults/stranger"] },
   { name: "leases-for-all", cases: ["faults/held-by-another"] },
-  { name: "no-epochs", cases: ["faults/withdrawn", "faults/one-block-reused", "faults/reused-under-way"] },
-  { name: "no-proof", cases: ["faults/tampered", "faults/tampered-wholly"] },
+  {
+    name: "no-epochs",
+    cases: [
+      "faults/withdrawn",
+      "faults/withdrawn-long-ago",
+      "faults/one-block-reused",
+      "faults/reused-under-way",
+    ],
+  },
+  { name: "short-leases", cases: ["lifecycle/posted-late"] },
+  { name: "no-proof", cases: ["faults/tampered", "faults/tampered-wholly", "faults/tampered-write"] },
   {
     name: "takes-any-path",
-    cases: ["downgrade/unknown-path", "downgrade/absent-path", "downgrade/no-common-path"],
+    cases: ["unknown-path", "absent-path", "no-common-path"].flatMap((name) => [
+      `downgrade/${name}`,
+      `downgrade/${name}-blocks`,
+    ]),
   },
   { name: "leaks", cases: ["lifecycle/prepare-release"] },
   { name: "16-bit", cause: "nothing-moved", cases: ["lifecycle/many-posts"] },
-  { name: "256-slots", cases: ["lifecycle/many-prepared"] },
+  { name: "256-slots", cases: ["lifecycle/many-prepared", "lifecycle/many-prepared-lists"] },
   { name: "by-name", cause: "other-agent", cases: ["lifecycle/equal-names"] },
   { name: "receipt", cases: ["receipts/pieces"] },
   { name: "receipt-rails", cases: ["receipts/sequences-read"] },
   { name: "receipt-path", cases: ["receipts/sequences-write"] },
   { name: "good-receipt", cases: ["receipts/of-a-failure"] },
+  { name: "verdict-without-a-look", cases: ["receipts/proof-read", "receipts/proof-write"] },
+  {
+    name: "receipt-of-the-plan",
+    cases: ["faults/cancelled-pieces-read", "faults/cancelled-blocks-write", "faults/deadline-blocks"],
+  },
 ]

@@ -31,6 +31,7 @@ export async function prepareLarge(
 
 /** The bytes of a transfer that has ended must agree with what it says of itself. */
 export async function holdToItsWord(transfer: Transfer, end: TransferEnd): Promise<void> {
+  transfer.holdClaim(end)
   if (end.state !== "done") return transfer.fail()
   await transfer.heard()
   transfer.land()

@@ -111,6 +111,47 @@ async function tampered(world: World): Promise<void> {
   }
 }
 
+/**
+ * A sequence is written twice, and one bit of the source changes in between, without a word: the blocks were not given to
+ * anybody, so what was proven the first time is what must arrive.
+ */
+async function tamperedWrite(world: World): Promise<void> {
+  const { scene, source, target } = await pairOf(world, { level: "blocks" })
+  const { random } = world
+  const count = 7
+  for (let round = 0; round < world.rounds(6); round++) {
+    const tokens = count * source.cache.blockTokens
+    const options = { direction: "write", integrity: "full" } as const
+    const first = randomTables(random, source, target, tokens)
+    await scene.reuse(source, first.sourceBlocks)
+    await (await scene.prepareSequence(source, target, first, options)).run()
+    await scene.check()
+    target.poisonAgain()
+    const { targetBlocks } = randomTables(random, source, target, tokens)
+    const transfer = await scene.prepareSequence(source, target, { ...first, targetBlocks }, options)
+    const position = count - 1 - (round % count)
+    const layer = source.cache.layers - 1 - (round % source.cache.layers)
+    const offset = first.sourceBlocks[position]! * source.blockBytes + random.below(source.blockBytes)
+    const memory = source.memory(layer)
+    memory[offset]! ^= 1 << random.below(8)
+    const refused = await refusalOf(transfer.post())
+    const end = refused === undefined ? await transfer.end() : undefined
+    memory[offset] = source.expected[layer]![offset]!
+    if (end?.state === "done") {
+      throw new CaseFailed({
+        kind: "no-error",
+        cause: "tampered",
+        text: `one bit of layer ${layer}, block ${position + 1} of ${count} changed at the source after the blocks were sealed, and their write was called done with proof`,
+      })
+    }
+    const proof = end?.receipt?.integrity ?? ""
+    hold(!/identical/.test(proof), "receipt", `a write of changed bytes has a receipt that says ${proof}`)
+    transfer.fail()
+    await scene.check()
+    target.poisonAgain()
+  }
+}
+
 export const reused: readonly JudgeCase[] = [
   {
     suite: "faults",
@@ -140,5 +181,12 @@ export const reused: readonly JudgeCase[] = [
     title: "A damaged prompt reaches the model in spite of the proof by samples.",
     needs: ["blocks", "read", "integrity"],
     run: tamperedWholly,
+  },
+  {
+    suite: "faults",
+    name: "tampered-write",
+    title: "Blocks that were damaged at the writer reach the model in spite of the proof.",
+    needs: ["blocks", "write", "epochs", "integrity"],
+    run: tamperedWrite,
   },
 ]
