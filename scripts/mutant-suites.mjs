@@ -68,6 +68,8 @@ async function verified(bench, engine, more = []) {
   const { status, text, timedOut } = await bench.run(process.execPath, args, { millis: millisMax })
   if (timedOut) return tooSlow("verify")
   if (status === 0) return undefined
+  // No case fits, or no engine: that is how it was asked, and no kill.
+  if (status === 2) return { by: `verify ${engine} was asked wrongly`, text: tail(text), undecided: true }
   const failed = failedCase(json)
   if (failed === undefined) return { by: `verify ${engine}: exit code ${status}`, text: tail(text) }
   if (more.length > 0) return failed

@@ -147,8 +147,12 @@ function relation(
   const wanted = run.sourceOffset + (at - run.targetOffset)
   if (found.owner !== run.owner) return { cause: "other-agent" }
   const cache = agents[run.owner]!.cache
-  if (found.region === run.region && found.offset === wanted)
-    return { cause: isOlder(found.epoch, epochWanted(pattern, view, at)) ? "stale" : "newer" }
+  if (found.region === run.region && found.offset === wanted) {
+    const should = expectedPlace(pattern, view, at)
+    // A transfer that failed leaves what is there then: poison is only expected where it had not come to.
+    if (should?.poison === true) return { cause: "after-end" }
+    return { cause: isOlder(found.epoch, should?.epoch) ? "stale" : "newer" }
+  }
   const block = blockBytes(cache)
   if (found.offset === at - run.targetOffset || (found.offset < block && found.offset === wanted % block))
     return { cause: "base-address" }
@@ -164,11 +168,11 @@ function relation(
   return { cause: "other-place", shift }
 }
 
-/** The epoch of the bytes that were expected; a piece too short for a word has none that can be read. */
-function epochWanted(pattern: Pattern, { expected }: RegionView, at: number): number | undefined {
+/** What the bytes that were expected say of themselves; a piece too short for a word has none that can be read. */
+function expectedPlace(pattern: Pattern, { expected }: RegionView, at: number): Place | undefined {
   for (let probe = Math.max(0, at - wordBytes + 1); probe < at + wordBytes; probe++) {
     const place = pattern.placeOf(expected, probe)
-    if (place !== undefined) return place.epoch
+    if (place !== undefined) return place
   }
   return undefined
 }

@@ -34,7 +34,11 @@ const table = [
 ] as const
 
 /** The target of a right transfer of three blocks, and then what `plant` makes of it. */
-function convict(plant: (found: Uint8Array) => void, length = block): Explanation | undefined {
+function convict(
+  plant: (found: Uint8Array) => void,
+  length = block,
+  landed: readonly (readonly [number, number])[] = table,
+): Explanation | undefined {
   const expected = pattern.bytesAt(
     { owner: target, region: layer, epoch: 0, poison: true },
     0,
@@ -47,7 +51,7 @@ function convict(plant: (found: Uint8Array) => void, length = block): Explanatio
     region: layer,
     sourceOffset: from * block,
   }))
-  for (const [from, to] of table) expected.set(bytesOf({ block: from }).subarray(0, length), to * block)
+  for (const [from, to] of landed) expected.set(bytesOf({ block: from }).subarray(0, length), to * block)
   const found = expected.slice()
   plant(found)
   const differences = differencesBetween(expected, found)
@@ -69,6 +73,15 @@ function bytesOf(of: { owner?: number; region?: number; epoch?: number; block: n
 function poisonAt(offset: number, length: number): Uint8Array {
   return pattern.bytesAt({ owner: target, region: layer, epoch: 0, poison: true }, offset, length)
 }
+
+test("convicts: what comes when a failed transfer has ended", () => {
+  const late = convict((found) => found.set(bytesOf({ block: 30 }), 12 * block), block, table.slice(0, 2))
+  assert.equal(late?.cause, "after-end")
+  assert.match(
+    late.text,
+    /holds layer 12 block 30 .* of prefill, epoch 9 in place of the poison of layer 12 block 12/,
+  )
+})
 
 test("right bytes are not convicted", () =>
   assert.equal(

@@ -96,7 +96,7 @@ function wrongPlace(
   pattern: Pattern,
   agents: readonly KnownAgent[],
   region: WrongRegion,
-  { start, run, belongs }: Segment,
+  { start, run, belongs, cause }: Segment,
 ): WrongPlace {
   const agent = agents[region.owner]!
   return {
@@ -104,7 +104,10 @@ function wrongPlace(
     layer: region.region,
     block: cachePlace(agent.cache, start).block,
     offset: start,
-    expected: run === undefined ? ownText(pattern, agents, region, start) : runText(agents, run, start),
+    expected:
+      run === undefined || cause === "after-end"
+        ? ownText(pattern, agents, region, start)
+        : runText(agents, run, start),
     found: foundText(agents, region, start, belongs),
   }
 }
