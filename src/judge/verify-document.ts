@@ -84,3 +84,10 @@ export interface VerifyDocument {
   readonly engines: readonly EngineResult[]
   readonly verdict: "passed" | "failed"
 }
+
+/**
+ * Cases of an engine that found wrong bytes. An engine with none and failures all the same has moved the right bytes, and
+ * breaks another promise: memory that was taken back, a path that nobody asked for.
+ */
+export const wrongBytesCases = ({ cases }: EngineResult): number =>
+  cases.filter(({ finding }) => finding?.kind === "wrong-bytes").length

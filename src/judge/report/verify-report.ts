@@ -1,6 +1,12 @@
 import { html, type Markup, type Part } from "../../page/html.ts"
 import { countText, sizeText } from "../../terminal/units.ts"
-import type { CaseResult, CaseVerdict, EngineResult, VerifyDocument } from "../verify-document.ts"
+import {
+  type CaseResult,
+  type CaseVerdict,
+  type EngineResult,
+  type VerifyDocument,
+  wrongBytesCases,
+} from "../verify-document.ts"
 import { causeText } from "./cause-texts.ts"
 import { findingView } from "./finding-view.ts"
 import { engineName, panel, reportFrame, whenText } from "./frame.ts"
@@ -84,7 +90,7 @@ function engineCard(engine: EngineResult): Markup {
   return html`<article class="card${failed > 0 && " bad"}">
 <h3><span>${engineName(engine.engine)}</span><span class="tag ${state[0]}">${state[1]}</span></h3>
 ${share([passed, failed, none])}
-<p>${passed} passed, ${failed} failed, ${none} not supported</p>
+<p>${passed} passed, ${failed} failed${failed > 0 && html` (${wrongBytesCases(engine) || "none"} with wrong bytes)`}, ${none} not supported</p>
 ${causeList(causesOf(engine))}${[engine.unavailable, engine.stopped].map((why) => why !== undefined && html`<p>${why}</p>\n`)}${(engine.about ?? engine.version) !== undefined && html`<p class="soft">${engine.about ?? engine.version}</p>\n`}${
   libraries.length > 0 &&
   html`<details class="folded"><summary>${libraries.length} ${libraries.length === 1 ? "library" : "libraries"}</summary>${libraries.map((file) => html`<p><code>${file}</code></p>`)}</details>\n`

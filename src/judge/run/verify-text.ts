@@ -1,7 +1,13 @@
 import { oneLine } from "../../terminal/one-line.ts"
 import type { Style } from "../../terminal/style.ts"
 import { countText, sizeText, timeText } from "../../terminal/units.ts"
-import type { CaseResult, CaseVerdict, EngineResult, VerifyDocument } from "../verify-document.ts"
+import {
+  type CaseResult,
+  type CaseVerdict,
+  type EngineResult,
+  type VerifyDocument,
+  wrongBytesCases,
+} from "../verify-document.ts"
 
 const textChars = 1200
 const logLines = 3
@@ -103,11 +109,17 @@ function unsupportedLines(engines: readonly EngineResult[], style: Style): strin
   return ["", "Not supported (-), which is no pass:", ...lines]
 }
 
-function engineLine({ engine, cases, unavailable }: EngineResult, style: Style): string {
+function engineLine(result: EngineResult, style: Style): string {
+  const { engine, cases, unavailable } = result
   if (unavailable !== undefined) return `${style.bad("not here")}  ${engine}`
   const count = (wanted: CaseVerdict): number => cases.filter(({ verdict }) => verdict === wanted).length
   const failed = count("failed")
-  const parts = [`${count("passed")} passed`, `${failed} failed`, `${count("not supported")} not supported`]
+  const ofBytes = failed === 0 ? "" : ` (${wrongBytesCases(result) || "none"} with wrong bytes)`
+  const parts = [
+    `${count("passed")} passed`,
+    `${failed} failed${ofBytes}`,
+    `${count("not supported")} not supported`,
+  ]
   const bytes = cases.reduce((sum, { bytesChecked }) => sum + bytesChecked, 0)
   const millis = cases.reduce((sum, one) => sum + one.millis, 0)
   const word = failed === 0 ? style.good("passed") : style.bad("failed")

@@ -61,6 +61,15 @@ test("a matrix shows each case of each engine, also what was not run", () => {
   assert.match(lines.at(-1)!, /^verdict: failed/)
 })
 
+test("an engine that moved the right bytes and broke another promise is told apart from one that did not", () => {
+  const other = { ...failing, finding: { kind: "no-error", text: "it was called done" } }
+  const lines = verifyLines(documentOf(good, bad, { ...bad, engine: "kind", cases: [passed, other] }), plain)
+  const text = lines.join("\n")
+  assert.match(text, /^failed {2}bad:path: 1 passed, 1 failed \(1 with wrong bytes\), /m)
+  assert.match(text, /^failed {2}kind: 1 passed, 1 failed \(none with wrong bytes\), /m)
+  assert.match(text, /^passed {2}good: 1 passed, 0 failed, /m)
+})
+
 test("what engines say is never raw on a terminal", () => {
   const text = verifyLines(documentOf(good, bad, absent), plain).join("\n")
   assert.doesNotMatch(text.replaceAll("\n", ""), /[\p{Cc}\p{Bidi_Control}\p{Cs}]/u)
