@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os"
+import { freeMemory } from "../os/free-memory.ts"
 
 /** The machine that a record was made on. */
 export interface MachineFacts {
@@ -68,11 +69,8 @@ export function processMicros(pid: number): number {
   return ((Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond) * 1e6
 }
 
-/** Bytes that can be taken without pushing anything out. */
-export function availableBytes(): number {
-  const line = /^MemAvailable:\s+(\d+) kB$/m.exec(textOf("/proc/meminfo") ?? "")
-  return line === null ? Number.POSITIVE_INFINITY : Number(line[1]) * 1024
-}
+/** Bytes that can be taken without pushing anything out, on this machine and in this process's control groups. */
+export const availableBytes = (): number => freeMemory().bytes
 
 function textOf(path: string): string | undefined {
   try {

@@ -5,6 +5,7 @@ import { libcAbi as abi } from "./ffi/libc-abi.ts"
 import { errno } from "./ffi/symbols.ts"
 import { Span } from "./memory-span.ts"
 import { osError } from "./os-error.ts"
+import { endMapping } from "./placeholder.ts"
 
 const hugePageBytes = 2 ** 21
 
@@ -56,12 +57,6 @@ class Anonymous extends Span implements Disposable {
     this.#open = false
     this.retire()
     const { at, byteLength } = this.#mapped
-    if (!this.viewed) {
-      libc.munmap(at, byteLength)
-      return
-    }
-    // As with memory files: a view cannot be taken back, so empty pages take the place of ours.
-    const flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | abi.MAP_FIXED | abi.MAP_NORESERVE
-    libc.mmap(at, byteLength, abi.PROT_READ | abi.PROT_WRITE, flags, -1, 0)
+    endMapping(at, byteLength, this.viewed)
   }
 }

@@ -36,7 +36,8 @@ test("a thousand pages, one after the other, leave no mapping behind", () => {
   for (let i = 0; i < 50; i++) round()
   const before = mappings()
   for (let i = 0; i < 1000; i++) round()
-  assert.ok(mappings() <= before + 20, `${mappings()} mappings, ${before} before`)
+  // One left by each would be a thousand and more; those of the engine's own heap come and go meanwhile.
+  assert.ok(mappings() <= before + 200, `${mappings()} mappings, ${before} before`)
 })
 
 test("a file that is no page of ours is not adopted", () => {
