@@ -8,134 +8,32 @@ import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { test } from "node:test"
 import { setImmediate as turn } from "node:timers/promises"
-import type { KvErrorCode } from "../errors/codes.ts"
-import { KvError } from "../errors/kv-error.ts"
+import { xxh64 } from "@node-rs/xxhash"
 import type { HostMapping } from "../memory/host-memory.ts"
 import { hostMemory } from "../os/host-memory.ts"
 import { stripe } from "../plan/stripe.ts"
-import { PlanBuilder, type TransferPlan } from "../plan/transfer-plan.ts"
-import type { Connection, Endpoint, Move, RegionDescriptor, Rights, Session, Transport } from "./transport.ts"
-
-const mib = 2 ** 20
-const regionBytes = 24 * mib
-const poison = 0xa5
-/** A case that hangs fails under its own name, before its file is ended. */
-const caseMillisMax = 60_000
-
-type CaseName = "busy main thread" | "cancel in mid-move" | "peer closes in mid-move" | "unequal rails"
-
-/** Cases that a fabric cannot have, each with its reason. */
-export type Skips = Partial<Record<CaseName, string>>
-
-interface Rig extends AsyncDisposable {
-  readonly a: Endpoint
-  readonly b: Endpoint
-  readonly connection: Connection
-  readonly session: Session
-  readonly source: HostMapping
-  readonly target: HostMapping
-  readonly remote: RegionDescriptor[]
-}
-
-const both: Rights = { read: true, write: true }
-const soon = (millis = 20_000): number => performance.now() + millis
-
-function newSession(): Session {
-  return { id: randomBytes(16).toString("hex"), key: randomBytes(32) }
-}
-
-async function openRig(
-  transport: Transport,
-  options: { rails?: readonly [number, number]; rights?: Rights } = {},
-): Promise<Rig> {
-  const [railsA, railsB] = options.rails ?? [1, 1]
-  const a = await transport.open({ host: "127.0.0.1", rails: railsA })
-  const b = await transport.open({ host: "127.0.0.1", rails: railsB })
-  const source = hostMemory.map(regionBytes, "contract-a")
-  const target = hostMemory.map(regionBytes, "contract-b")
-  // Every 4-byte word of A says where it is.
-  const words = new Uint32Array(
-    source.view(0, regionBytes).buffer,
-    source.view(0, 4).byteOffset,
-    regionBytes / 4,
-  )
-  for (let i = 0; i < words.length; i++) words[i] = i * 2654435761
-  target.view(0, regionBytes).fill(poison)
-  const remote = [await a.register(3, source, both)]
-  await b.register(0, target, both)
-  const session = newSession()
-  await a.admit(session, options.rights ?? both)
-  const connection = await b.connect(session, JSON.parse(JSON.stringify(a.address)), {
-    deadline: soon(),
-    peerHost: "127.0.0.1",
-    regions: remote,
-  })
-  return {
-    a,
-    b,
-    connection,
-    session,
-    source,
-    target,
-    remote,
-    async [Symbol.asyncDispose]() {
-      await connection[Symbol.asyncDispose]()
-      await b[Symbol.asyncDispose]()
-      await a[Symbol.asyncDispose]()
-      source[Symbol.dispose]()
-      target[Symbol.dispose]()
-    },
-  }
-}
-
-type Piece = readonly [sourceOffset: number, targetOffset: number, length: number]
-
-/** A plan from A's region 3 into B's region 0 for a read; the other way round for a write. */
-function planOf(direction: Move["direction"], pieces: readonly Piece[]): TransferPlan {
-  const builder = new PlanBuilder(pieces.length)
-  const [from, to] = direction === "read" ? [3, 0] : [0, 3]
-  for (const [source, target, length] of pieces) builder.add(from, source, to, target, length, 0)
-  return builder.finish()
-}
-
-/** Asserts that `target` holds exactly what the pieces say, and poison everywhere else. */
-function assertMoved(source: Uint8Array, target: Uint8Array, pieces: readonly Piece[]): void {
-  const expected = Buffer.alloc(target.byteLength, poison)
-  for (const [from, to, length] of pieces) expected.set(source.subarray(from, from + length), to)
-  if (Buffer.compare(expected, target) === 0) return
-  const at = expected.findIndex((byte, i) => byte !== target[i])
-  assert.fail(`byte ${at} is ${target[at]}, expected ${expected[at]}`)
-}
-
-async function assertRejects(action: Promise<unknown>, code: KvErrorCode): Promise<void> {
-  await assert.rejects(action, (error: unknown) => {
-    assert.ok(error instanceof KvError, String(error))
-    assert.equal(error.code, code, error.message)
-    return true
-  })
-}
-
-/** Repeats an operation that races with its own end until the end wins; on a fast day it may have finished first. */
-async function untilRejected(attempt: () => Promise<unknown>): Promise<KvError> {
-  for (let tries = 0; tries < 100; tries++) {
-    try {
-      await attempt()
-    } catch (thrown) {
-      assert.ok(thrown instanceof KvError, String(thrown))
-      return thrown
-    }
-  }
-  return assert.fail("100 attempts all finished before they could be stopped")
-}
-
-/** Small pieces in a shuffled order, none adjacent to the one before it. */
-function scattered(count: number, length: number): Piece[] {
-  return Array.from({ length: count }, (_, i) => {
-    const from = ((i * 7919) % count) * length * 2
-    const to = ((i * 104729) % count) * length * 2 + length
-    return [from, to, length] as const
-  })
-}
+import { PlanBuilder } from "../plan/transfer-plan.ts"
+import { endsContract } from "./contract-ends.test.kit.ts"
+import {
+  assertMoved,
+  assertRejects,
+  both,
+  type CaseName,
+  caseMillisMax,
+  gib,
+  mib,
+  newSession,
+  openRig,
+  type Piece,
+  planOf,
+  poison,
+  regionBytes,
+  type Skips,
+  scattered,
+  soon,
+  untilRejected,
+} from "./contract-rig.test.kit.ts"
+import type { Endpoint, RegionDescriptor, Rights, Transport } from "./transport.ts"
 
 const theirRegions: readonly (readonly [region: number, length: number])[] = [
   [21, 192 * 1024],
@@ -277,6 +175,90 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
     assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), jobs)
   })
 
+  for (const direction of ["read", "write"] as const) {
+    it(`more moves than eight bits can number ${direction} at once, and each ends with its own bytes`, async () => {
+      await using rig = await openRig(transport)
+      const [count, each, length] = [300, 20, 100]
+      const all = scattered(count * each, length)
+      const lists = Array.from({ length: count }, (_, i) => all.slice(i * each, (i + 1) * each))
+      const [from, to] = direction === "read" ? [rig.source, rig.target] : [rig.target, rig.source]
+      from.view(0, regionBytes).set(rig.source.view(0, regionBytes))
+      to.view(0, regionBytes).fill(poison)
+      const moved = await Promise.all(
+        lists.map((pieces) => {
+          const plan = planOf(direction, pieces)
+          return rig.connection.move({ direction, plan, remote: rig.remote, deadline: soon() })
+        }),
+      )
+      assertMoved(from.view(0, regionBytes), to.view(0, regionBytes), all)
+      for (const { bytes } of moved) assert.equal(bytes, each * length)
+    })
+  }
+
+  it("what is hashed as it lands is hashed unit by unit, in the order that was asked for, at each post", async () => {
+    await using rig = await openRig(transport)
+    const pieces = scattered(500, 5000)
+    const count = 2 * pieces.length
+    // Two units of each piece, in an order that has nothing to do with the plan's.
+    const units = {
+      count,
+      region: new Uint32Array(count),
+      offset: new Float64Array(count),
+      length: new Uint32Array(count).fill(2500),
+      seed: new BigUint64Array(count),
+    }
+    for (let unit = 0; unit < count; unit++) {
+      const place = (unit * 7919) % count
+      units.offset[unit] = pieces[place >> 1]![1] + (place & 1) * 2500
+      units.seed[unit] = BigInt(unit)
+    }
+    const plan = planOf("read", pieces)
+    await using move = rig.connection.prepare({ direction: "read", plan, remote: rig.remote, hashes: units })
+    for (let post = 0; post < 2; post++) {
+      randomBytes(regionBytes).copy(rig.source.view(0, regionBytes))
+      const { hashes } = await move.post({ deadline: soon() })
+      // A fabric whose bytes no processor of ours touches leaves it to the caller.
+      if (hashes === undefined) return
+      for (let unit = 0; unit < count; unit++) {
+        const content = rig.target.view(units.offset[unit]!, 2500)
+        assert.equal(hashes[unit], xxh64(content, units.seed[unit]!), `unit ${unit}`)
+      }
+    }
+  })
+
+  it(
+    "what lies behind 4 GiB of a region is reached there",
+    async () => {
+      await using rig = await openRig(transport)
+      const [length, step] = [4 * gib + mib, 2 * gib]
+      using there = hostMemory.map(length, "contract-large-a", { pages: "small" })
+      using here = hostMemory.map(length, "contract-large-b", { pages: "small" })
+      const remote = [await rig.a.register(5, there, both)]
+      await rig.b.register(6, here, both)
+      const places = [0, step, 2 * step].map((place) => place + 4097)
+      for (const direction of ["read", "write"] as const) {
+        const [from, to] = direction === "read" ? [there, here] : [here, there]
+        const plan = new PlanBuilder(places.length)
+        for (const [i, place] of places.entries()) {
+          from.view(place, 5000).fill(i + 1)
+          to.view(place, 8192).fill(poison)
+          const [source, target] = direction === "read" ? [5, 6] : [6, 5]
+          plan.add(source, place, target, places.at(-1 - i)! + 100, 5000, 0)
+        }
+        await rig.connection.move({ direction, plan: plan.finish(), remote, deadline: soon() })
+        for (const [i, place] of places.toReversed().entries()) {
+          const found = to.view(place, 8192)
+          assert.ok(found.subarray(100, 5100).every((byte) => byte === i + 1))
+          assert.equal(found[99], poison)
+          assert.equal(found[5100], poison)
+        }
+      }
+      await rig.a.deregister(5)
+      await rig.b.deregister(6)
+    },
+    "large regions",
+  )
+
   it("an empty plan is done at once", async () => {
     await using rig = await openRig(transport)
     const plan = planOf("read", [])
@@ -299,70 +281,6 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
     assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), pieces)
   })
 
-  for (const direction of ["read", "write"] as const) {
-    it(`one wrong key among right ones ends a ${direction}, and nothing of it lands after that`, async () => {
-      await using rig = await openRig(transport)
-      using other = hostMemory.map(mib, "contract-wrong")
-      const descriptor = await rig.a.register(8, other, both)
-      const wrong = { ...descriptor, rkeys: descriptor.rkeys.map((rkey) => (rkey ^ 0x55) >>> 0) }
-      const pieces = scattered(400, 4096)
-      const builder = new PlanBuilder(pieces.length)
-      for (const [i, [there, here, length]] of pieces.entries()) {
-        const [region, offset] = i === 200 ? [8, 0] : [3, there]
-        if (direction === "read") builder.add(region, offset, 0, here, length, 0)
-        else builder.add(0, here, region, offset, length, 0)
-      }
-      const plan = builder.finish()
-      const target = direction === "read" ? rig.target : rig.source
-      const remote = [...rig.remote, wrong]
-      const refused = rig.connection.move({ direction, plan, remote, deadline: soon() })
-      await assertRejects(refused, "KV_RKEY_REJECTED")
-      target.view(0, regionBytes).fill(0x11)
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      const late = target.view(0, regionBytes).findIndex((byte) => byte !== 0x11)
-      assert.equal(late, -1)
-      const right = [...rig.remote, descriptor]
-      const moved = await rig.connection.move({ direction, plan, remote: right, deadline: soon() })
-      assert.equal(moved.bytes, plan.bytes)
-      await rig.a.deregister(8)
-    })
-  }
-
-  it("the key of a closed region opens nothing", async () => {
-    await using rig = await openRig(transport)
-    await rig.a.deregister(3)
-    const plan = planOf("read", [[0, 0, 1000]])
-    const refused = rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon() })
-    await assertRejects(refused, "KV_RKEY_REJECTED")
-    assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), [])
-  })
-
-  for (const direction of ["read", "write"] as const) {
-    it(`a ${direction} that was prepared in time is refused once its region is closed`, async () => {
-      await using rig = await openRig(transport)
-      const plan = planOf(direction, [[0, 0, 1000]])
-      await using prepared = rig.connection.prepare({ direction, plan, remote: rig.remote })
-      await prepared.post({ deadline: soon() })
-      await rig.a.deregister(3)
-      const target = direction === "read" ? rig.target : rig.source
-      target.view(0, 1000).fill(0x11)
-      await assertRejects(prepared.post({ deadline: soon() }), "KV_RKEY_REJECTED")
-      assert.ok(target.view(0, 1000).every((byte) => byte === 0x11))
-    })
-
-    it(`a ${direction} that was prepared in time is refused once its session has ended`, async () => {
-      await using rig = await openRig(transport)
-      const plan = planOf(direction, [[0, 0, 1000]])
-      await using prepared = rig.connection.prepare({ direction, plan, remote: rig.remote })
-      await prepared.post({ deadline: soon() })
-      await rig.a.dismiss(rig.session.id)
-      const target = direction === "read" ? rig.target : rig.source
-      target.view(0, 1000).fill(0x11)
-      await assertRejects(prepared.post({ deadline: soon() }), "KV_PEER_LOST")
-      assert.ok(target.view(0, 1000).every((byte) => byte === 0x11))
-    })
-  }
-
   it("numbers outside a region are errors on either side, never an access", async () => {
     await using rig = await openRig(transport)
     const longer = rig.remote.map((descriptor) => ({ ...descriptor, length: 2 ** 40 }))
@@ -372,8 +290,16 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
       [[regionBytes - 10, 0, 11], longer],
       [[2 ** 39, 0, 100], longer],
     ]
-    for (const [piece, remote] of cases) {
-      const plan = planOf("read", [piece])
+    // Alone, and as the last of a list whose others are good.
+    const good: Piece[] = [
+      [0, 0, 100],
+      [5000, 7000, 100],
+    ]
+    for (const [pieces, remote] of cases.flatMap(([piece, remote]) => [
+      [[piece], remote] as const,
+      [[...good, piece], remote] as const,
+    ])) {
+      const plan = planOf("read", pieces)
       const refused = rig.connection.move({ direction: "read", plan, remote, deadline: soon() })
       await assertRejects(refused, "KV_REGION_BOUNDS")
     }
@@ -383,6 +309,8 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
       const refused = rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon() })
       await assertRejects(refused, "KV_REGION_BOUNDS")
     }
+    // The good ones of a list that was refused under way may have come.
+    for (const [, offset, length] of good) rig.target.view(offset, length).fill(poison)
     assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), [])
   })
 
@@ -436,10 +364,16 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
       using span = hostMemory.map(length, name)
       await using rig = await openRig(transport)
       span.view(0, length).fill(region)
-      const remote = [await rig.a.register(region, span, access)]
-      for (const direction of ["read", "write"] as const) {
+      const remote = [await rig.a.register(region, span, access), ...rig.remote]
+      // Alone, and behind a piece of a region that is open for everything.
+      for (const [direction, behind] of (["read", "write"] as const).flatMap((direction) =>
+        [false, true].map((behind) => [direction, behind] as const),
+      )) {
         rig.target.view(0, length).fill(poison)
-        const plan = new PlanBuilder(1)
+        span.view(0, length).fill(region)
+        const plan = new PlanBuilder(2)
+        const [there, here] = direction === "read" ? [3, 0] : [0, 3]
+        if (behind) plan.add(there, 5000, here, 5000, 100, 0)
         if (direction === "read") plan.add(region, 100, 0, 100, 1000, 0)
         else plan.add(0, 100, region, 100, 1000, 0)
         const move = rig.connection.move({ direction, plan: plan.finish(), remote, deadline: soon() })
@@ -458,40 +392,7 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
     }
   })
 
-  it("a dismissed session moves nothing more", async () => {
-    await using rig = await openRig(transport)
-    await rig.a.dismiss(rig.session.id)
-    const plan = planOf("read", [[0, 0, 1000]])
-    const refused = rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon() })
-    await assertRejects(refused, "KV_PEER_LOST")
-    assert.ok((await rig.connection.lost) instanceof Error)
-  })
-
-  it(
-    "a cancelled read has stopped when it rejects: the target may be used again at once",
-    async () => {
-      await using rig = await openRig(transport)
-      const plan = planOf("read", [[0, 0, regionBytes]])
-      const error = await untilRejected(() => {
-        const abort = new AbortController()
-        setImmediate(() => abort.abort())
-        const { signal } = abort
-        return rig.connection.move({ direction: "read", plan, remote: rig.remote, deadline: soon(), signal })
-      })
-      assert.equal(error.code, "KV_CANCELLED")
-      rig.target.view(0, regionBytes).fill(0x11)
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      assert.equal(
-        rig.target.view(0, regionBytes).findIndex((byte) => byte !== 0x11),
-        -1,
-      )
-      rig.target.view(0, regionBytes).fill(poison)
-      const again = planOf("read", [[5, 6, 3 * mib]])
-      await rig.connection.move({ direction: "read", plan: again, remote: rig.remote, deadline: soon() })
-      assertMoved(rig.source.view(0, regionBytes), rig.target.view(0, regionBytes), [[5, 6, 3 * mib]])
-    },
-    "cancel in mid-move",
-  )
+  endsContract(transport, it)
 
   it("a deadline that has passed ends the move with its code", async () => {
     await using rig = await openRig(transport)

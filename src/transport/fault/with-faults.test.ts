@@ -88,7 +88,7 @@ function wrongBytes({ source, target }: Rig): number[] {
 
 /** Runs what is due in other turns of the event loop, as often as loopback needs it. */
 async function turns(): Promise<void> {
-  for (let i = 0; i < 10; i++) await new Promise(setImmediate)
+  for (let i = 0; i < 200; i++) await new Promise(setImmediate)
 }
 
 /** True when a promise is settled after some turns of the event loop. */

@@ -154,7 +154,9 @@ class LoopbackConnection implements Connection {
   prepare(request: MoveRequest): PreparedMove {
     this.#checkRights(request)
     checkMove(request, this.#local.spans)
-    return preparedByRunning(request, (checked, options) => this.#run({ ...checked, ...options }))
+    // A region that was closed and opened again is another one.
+    const spans = new Map(this.#local.spans)
+    return preparedByRunning(request, (checked, options) => this.#run({ ...checked, ...options }, spans))
   }
 
   async move(move: Move): Promise<Moved> {
@@ -162,7 +164,7 @@ class LoopbackConnection implements Connection {
     return await prepared.post(move)
   }
 
-  async #run(move: Move): Promise<Moved> {
+  async #run(move: Move, spans: ReadonlyMap<number, MemorySpan>): Promise<Moved> {
     this.#checkRights(move)
     const keys = new Map(move.remote.map((descriptor) => [descriptor.region, descriptor.rkeys]))
     const { plan } = move
@@ -183,7 +185,8 @@ class LoopbackConnection implements Connection {
         // Looked up for each slice: a region may be closed while other work has its turn.
         const peerSpan = this.#peerSpan(remoteRegion, rkey, move.direction)
         const ownSpan = this.#local.spans.get(localRegion)
-        if (ownSpan === undefined) throw rejectedKey(localRegion, "this side closed it")
+        if (ownSpan === undefined || ownSpan !== spans.get(localRegion))
+          throw rejectedKey(localRegion, "this side closed it")
         const [source, target] = reading ? [peerSpan, ownSpan] : [ownSpan, peerSpan]
         const length = Math.min(plan.length[i]! - done, untilYield)
         copyBytes(source, plan.sourceOffset[i]! + done, target, plan.targetOffset[i]! + done, length)

@@ -158,14 +158,25 @@ export class PreparedRdmaMove implements PreparedMove {
     return new Map([...this.#parts].map(([rail, work]) => [rail, this.#told ? shared : { ...shared, work }]))
   }
 
-  /** A unit of a region that the peer has not open as the descriptor says, as far as we have heard. */
+  /**
+   * A unit of a region that the peer has not open as the descriptor says, as far as we have heard. Of several the one that reaches
+   * farthest into its region: if any leaves it, the peer is asked about that one.
+   */
   #doubtful(units: Units): number | undefined {
     const { remote, direction } = this.#request
     const closed = remote.filter((descriptor) => !this.#connection.isOpen(descriptor, direction))
     if (closed.length === 0) return undefined
-    const regions = new Set(closed.map(({ region }) => region))
-    const unit = units.remoteKey.findIndex((row) => regions.has(units.remoteRows[row]!.region))
-    return unit < 0 ? undefined : unit
+    const starts = new Map(closed.map(({ region, iova }) => [region, iova]))
+    let [found, farthest] = [undefined as number | undefined, 0]
+    for (let unit = 0; unit < units.count; unit++) {
+      const start = starts.get(units.remoteRows[units.remoteKey[unit]!]!.region)
+      if (start === undefined) continue
+      const end = units.remoteAddress[unit]! - start + units.length[unit]!
+      if (end <= farthest) continue
+      found = unit
+      farthest = end
+    }
+    return found
   }
 
   /** Asks the peer, whose word may have crossed with ours. @throws KvError KV_RKEY_REJECTED, KV_PEER_UNTRUSTED, KV_REGION_BOUNDS. */

@@ -54,7 +54,7 @@ export class RailLoop implements CompletionSink {
   /** Runs until it is told to stop. */
   run(): void {
     try {
-      while (Atomics.load(this.#stopFlag, 0) === 0) {
+      while (!this.#stopped) {
         if (this.#doorbell.rung) this.#obey()
         const busy = this.#work()
         if (busy) this.#spinUntilMillis = sharedMillis() + this.#start.spinMicros / 1000
@@ -116,6 +116,10 @@ export class RailLoop implements CompletionSink {
 
   broken(why: string): void {
     throw new KvError("KV_TRANSPORT_UNAVAILABLE", { what: `rail ${this.#start.rail} has failed`, why })
+  }
+
+  get #stopped(): boolean {
+    return Atomics.load(this.#stopFlag, 0) !== 0
   }
 
   #emit(event: RailEvent): void {
@@ -227,6 +231,8 @@ export class RailLoop implements CompletionSink {
     const now = sharedMillis()
     if (now < this.#spinUntilMillis) return
     if (!this.#port.arm() || this.#port.reap(this) > 0 || this.#doorbell.rung) return
+    // Its ring may have been one with the command's that this turn has heard: nobody rings again.
+    if (this.#stopped) return
     let soonest = now + this.#port.idleMillisMax
     for (const { deadlineMillis, stoppedAtMillis } of this.#moves.values()) {
       soonest = Math.min(
