@@ -1,6 +1,7 @@
 /** Agents with real pools, real sockets and real fabrics, in one process. */
 import { randomBytes } from "node:crypto"
 import { blocksFor, type KvLayout, wholeModelLayout } from "../kv/kv-layout.ts"
+import type { MappingOptions } from "../memory/host-memory.ts"
 import { KvPool } from "../memory/kv-pool.ts"
 import { monotonicClock } from "../os/clock.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
@@ -25,10 +26,15 @@ export interface Side extends AsyncDisposable {
 
 /** Opens an agent over a pool of 32 blocks. */
 export async function openSide(
-  options: { layout?: KvLayout; transports?: Transport[]; secret?: Uint8Array } & Partial<AgentOptions> = {},
+  options: {
+    layout?: KvLayout
+    transports?: Transport[]
+    secret?: Uint8Array
+    pages?: MappingOptions
+  } & Partial<AgentOptions> = {},
 ): Promise<Side> {
-  const { layout = wholeModelLayout(shape, { blocks: 32 }), transports, secret, ...more } = options
-  const pool = new KvPool(layout, hostMemory)
+  const { layout = wholeModelLayout(shape, { blocks: 32 }), transports, secret, pages, ...more } = options
+  const pool = new KvPool(layout, hostMemory, pages)
   const endpoints = await Promise.all(
     (transports ?? [loopback, tcp]).map((transport) => transport.open({ host: "127.0.0.1", rails: 1 })),
   )

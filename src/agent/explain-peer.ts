@@ -1,7 +1,7 @@
 import { asKvError, KvError, type KvErrorRecord } from "../errors/kv-error.ts"
 import type { Party } from "../receipt/receipt.ts"
 import type { Endpoint, Session } from "../transport/transport.ts"
-import { type Card, cardVersion } from "../wire/card.ts"
+import { type Card, cardVersion, noCacheLayout } from "../wire/card.ts"
 import type { Grant } from "../wire/grant.ts"
 import { Calls } from "./calls.ts"
 import { MessageChannel } from "./channel.ts"
@@ -52,14 +52,7 @@ const nobody: Card = {
   pid: 0,
   software: "",
   model: "",
-  layout: {
-    shape: { layers: 1, kvHeads: 1, headDim: 1, elementBytes: 1 },
-    order: "head-major",
-    blockTokens: 1,
-    blocks: 1,
-    firstHead: 0,
-    heads: 1,
-  },
+  layout: noCacheLayout,
   transports: [],
 }
 

@@ -7,7 +7,7 @@ export function parsePeerAddress(address: string): { readonly host: string; read
   if (match === null || port < 1 || port > 65535) {
     throw new KvError("KV_USAGE", {
       what: `${JSON.stringify(address.slice(0, 100))} is not HOST:PORT`,
-      next: "give the address of a worker's agent: it prints it when it is ready, and GET /health names it",
+      next: "give the address that the other side prints when it is ready; GET /health of a worker names its agent's",
     })
   }
   return { host: match[1] ?? match[2]!, port }

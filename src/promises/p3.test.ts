@@ -1,10 +1,11 @@
 /** P3. Never silently slower: the receipt names the path and why, and what is not allowed is refused. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { lendRandom, openPair, openSide, pullOf, type Side } from "../agent/agent.test.kit.ts"
+import { lendBlocks, lendRandom, openPair, openSide, pullOf, type Side } from "../agent/agent.test.kit.ts"
 import type { PathPolicy } from "../agent/rank-paths.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { TransferReceipt } from "../receipt/receipt.ts"
+import type { Connection } from "../transport/transport.ts"
 import { withEndpoints } from "./changed-endpoint.test.kit.ts"
 import { transports } from "./transports.test.kit.ts"
 
@@ -83,6 +84,48 @@ test("a path that looks good and does not connect leaves its place to the next, 
     refused("KV_TRANSPORT_UNAVAILABLE", /a firewall dropped it/),
   )
 })
+
+test("what has nothing to do with the path ends the connection: no other path is tried behind it", async () => {
+  const [first, second] = [transports[0]!, transports[1]!]
+  for (const code of ["KV_PEER_UNTRUSTED", "KV_PEER_REFUSED", "KV_DEADLINE", "KV_LIMIT"] as const) {
+    const refusing = withEndpoints(first, () => ({
+      connect: () => Promise.reject(new KvError(code, { what: "not you" })),
+    }))
+    await using pair = await openPair([first, second], { target: { transports: [refusing, second] } })
+    await assert.rejects(pair.target.agent.connect(pair.address, 5000), refused(code, /not you/))
+  }
+})
+
+test("what a path had to send again is in the receipt", async () => {
+  const again = withEndpoints(transports[0]!, (inner) => ({
+    connect: async (...how) => sendingAgain(await inner.connect(...how), 3),
+  }))
+  const offers = { read: true, write: true }
+  await using pair = await openPair([again], { source: { offers }, target: { offers } })
+  assert.equal((await pullFrom(pair.source, pair.target, pair.address)).retries, 3)
+  const { lease } = lendBlocks(pair.source, 40, { access: "write" })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const from = pair.target.pool.allocator.allocate(3)
+  const { state, retries } = await pair.target.agent.push(peer, { lease, from, tokens: 40 }).receipt
+  assert.deepEqual([state, retries], ["delivered", 3])
+})
+
+/** A connection that says of each move that so many of its pieces were sent again. */
+function sendingAgain(inner: Connection, retries: number): Connection {
+  return {
+    transport: inner.transport,
+    lost: inner.lost,
+    move: async (request) => ({ ...(await inner.move(request)), retries }),
+    prepare: (request) => {
+      const prepared = inner.prepare(request)
+      return {
+        post: async (options) => ({ ...(await prepared.post(options)), retries }),
+        [Symbol.asyncDispose]: () => prepared[Symbol.asyncDispose](),
+      }
+    },
+    [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
+  }
+}
 
 test("a path that is there and not allowed is not taken, though nothing else is left", async () => {
   await using pair = await openPair([...transports])

@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fillRandom, lendBlocks, openPair, openSide, pullOf } from "../agent/agent.test.kit.ts"
 import { wholeModelLayout } from "../kv/kv-layout.ts"
+import { stampsOf } from "../memory/kv-pool.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
 import type { IntegrityLevel } from "../receipt/receipt.ts"
 import { fingerprintBlocks } from "../verify/fingerprint.ts"
@@ -75,6 +76,60 @@ for (const transport of transports.slice(1)) {
     await overlaps(transport, [0, 77, payload], "full")
   })
 }
+
+test("a block that was reused so often that a counter of 8, 16, 31 or 32 bits could have begun anew is seen as reused", async () => {
+  await using pair = await openPair([transports[0]!], { source: { layout }, target: { layout } })
+  const { pool, agent } = pair.source
+  const stamps = stampsOf(pool.epochs, layout.blocks)
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const into = pair.target.pool.allocator.allocate(2)
+  const most = 2 ** 31 - 1
+  for (const [first, times] of [
+    [0, 2 ** 8],
+    [0, 2 ** 16],
+    [most, 1],
+    [-1, 1],
+    [most - 5, 2 ** 16],
+  ] as const) {
+    const blocks = pool.allocator.allocate(2)
+    for (const block of blocks) Atomics.store(stamps, block, first)
+    const lease = agent.lend({ blocks, tokens, lifetimeMillis: 60_000, onEnd: () => {} })
+    const held = await pair.target.agent.claim(peer, lease, soon())
+    await using read = pair.target.agent.prepareRead({ lease: held, into, integrity: "epoch" })
+    assert.equal((await read.post().receipt).state, "delivered", `stamps of ${first}`)
+    for (let time = 0; time < times; time++) {
+      pool.allocator.release(blocks)
+      assert.deepEqual(pool.allocator.allocate(2), blocks)
+    }
+    const { error } = await read.post().receipt
+    assert.equal(error?.code, "KV_BLOCK_REUSED", `stamps of ${first}, reused ${times} times`)
+    await held.release()
+    pool.allocator.release(blocks)
+  }
+})
+
+test("blocks that are used in place and reused meanwhile: the use does not count", async () => {
+  const shm = transports.find(({ name }) => name === "shm")!
+  for (const level of ["epoch", "sampled", "full"] as const) {
+    await using pair = await openPair([shm], { source: { layout }, target: { layout } })
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    fillRandom(pair.source)
+    const lent = lendBlocks(pair.source, tokens)
+    const held = await pair.target.agent.claim(peer, lent.lease, soon())
+    await using prepared = await pair.target.agent.prepareAttach(held, level)
+    const sound = await prepared.attach()
+    await sound.release()
+    assert.equal((await sound.ticket.receipt).state, "delivered")
+    const used = await prepared.attach()
+    pair.source.agent.withdraw(lent.lease)
+    lendBlocks(pair.source, tokens)
+    fillRandom(pair.source)
+    await used.release()
+    const { state, error } = await used.ticket.receipt
+    assert.equal(state, "failed", `a reuse went through at level ${level}`)
+    assert.ok(["KV_BLOCK_REUSED", "KV_LEASE_UNKNOWN"].includes(error?.code ?? ""), error?.code)
+  }
+})
 
 test("a reuse after the stamps were read harms nothing: every byte had been read before", async () => {
   await using pair = await openPair([transports[0]!], { source: { layout }, target: { layout } })

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import fc from "fast-check"
 import { lendRandom, openPair, openSide, pullOf } from "../agent/agent.test.kit.ts"
 import { KvError } from "../errors/kv-error.ts"
-import { checkedLayout, type KvLayout } from "../kv/kv-layout.ts"
+import { checkedLayout, type KvLayout, wholeModelLayout } from "../kv/kv-layout.ts"
 import { fingerprintBlocks, fingerprintHeads } from "../verify/fingerprint.ts"
 import { transports } from "./transports.test.kit.ts"
 
@@ -69,6 +69,60 @@ for (const transport of transports) {
     }
   })
 }
+
+test("blocks beyond the first 4 GiB of a layer are themselves, and not what lies 4 GiB before them", async () => {
+  const block = 2 ** 20
+  const layout = wholeModelLayout(
+    { layers: 1, kvHeads: 1, headDim: 2 ** 15, elementBytes: 2 },
+    { blocks: 8300, blockTokens: 8 },
+  )
+  // No page of it is there before somebody touches it.
+  const pages = { pages: "small" } as const
+  const offers = { read: true, write: true }
+  await using pair = await openPair([transports[0]!, transports[1]!], {
+    source: { layout, pages, offers },
+    target: { layout, pages, offers },
+  })
+  const [from, into] = [Uint32Array.of(4100, 3, 8299, 4), Uint32Array.of(5, 4097, 8200, 6)]
+  const view = (side: typeof pair.source, at: number) => side.pool.spans[0]!.view(at * block, block)
+  for (const [i, at] of from.entries()) view(pair.source, at).fill(i + 1)
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const tokens = 4 * 8 - 3
+  const tail = (5 * block) / 8 / 2
+  const check = (side: typeof pair.source, blocks: Uint32Array): void => {
+    for (const [i, at] of blocks.entries()) {
+      assert.deepEqual(new Set(view(side, at).subarray(0, tail)), new Set([i + 1]), `block ${at}`)
+      view(side, at).fill(0)
+    }
+  }
+  const lease = pair.source.agent.lend({ blocks: from, tokens, lifetimeMillis: 60_000, onEnd: () => {} })
+  const pulled = await pair.target.agent.pull(peer, { lease, tokens, into }).receipt
+  assert.equal(pulled.state, "delivered", JSON.stringify(pulled.error))
+  const room = Uint32Array.of(7, 8298, 8, 4105)
+  const access = "write"
+  const write = pair.source.agent.lend({
+    blocks: room,
+    tokens,
+    access,
+    lifetimeMillis: 60_000,
+    onEnd: () => {},
+  })
+  const pushed = await pair.target.agent.push(peer, { lease: write, from: into, tokens }).receipt
+  assert.equal(pushed.state, "delivered", JSON.stringify(pushed.error))
+  check(pair.target, into)
+  check(pair.source, room)
+})
+
+test("another model is refused at the handshake, however much its cache looks the same", async () => {
+  await using source = await openSide({ transports: [transports[0]!], model: "one" })
+  const { port } = await source.agent.listen("127.0.0.1", 0)
+  await using target = await openSide({ transports: [transports[0]!], model: "another" })
+  await assert.rejects(target.agent.connect(`127.0.0.1:${port}`, 5000), (error) => {
+    assert.ok(error instanceof KvError && error.code === "KV_PEER_REFUSED", String(error))
+    assert.match(error.message, /model/)
+    return true
+  })
+})
 
 test("what cannot be planned is refused at the handshake, with the rule and both numbers", async () => {
   await using source = await openSide({ transports: [transports[0]!] })

@@ -5,11 +5,27 @@ import { fillRandom, lendBlocks, lendRandom, openPair, openSide, pullOf } from "
 import type { TicketEvent } from "../agent/ticket-state.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
 import { cuttable } from "./cuttable.test.kit.ts"
-import { type Pulled, startAgent, until } from "./process.test.kit.ts"
+import { type AgentProcess, type Pulled, startAgent, until } from "./process.test.kit.ts"
 import { betweenProcesses, long, transports } from "./transports.test.kit.ts"
 
 const times = { holdMillis: 150 }
 const moments: readonly (TicketEvent | "hash")[] = long ? ["grant", "post", "land", "hash"] : ["post", "hash"]
+
+/**
+ * Listens on a port that nobody else is given meanwhile: not one of those that the system hands out for outgoing
+ * connections, of this test's neighbours too.
+ */
+async function listenAgain(agent: AgentProcess): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    try {
+      await agent.ask("listen", port)
+      return port
+    } catch (thrown) {
+      if (tries === 20 || !String(thrown).includes("KV_PORT_IN_USE")) throw thrown
+    }
+  }
+}
 
 for (const transport of betweenProcesses) {
   test(`${transport.name}: a reader that is killed at any step: its blocks come back, and the others are served meanwhile`, async () => {
@@ -76,7 +92,7 @@ for (const transport of betweenProcesses) {
     await using target = await openSide({ transports: [transport] })
     const [first, second] = await Promise.all([startAgent(transport.name), startAgent(transport.name)])
     try {
-      const { port } = await first.ask<{ port: number }>("listen", 0)
+      const port = await listenAgain(first)
       const address = `127.0.0.1:${port}`
       const peer = await target.agent.connect(address, 5000)
       const lease = await first.ask<string>("lend", 40)
@@ -94,6 +110,26 @@ for (const transport of betweenProcesses) {
     }
   })
 }
+
+test("a reader that lives on and never gives back: its lease ends when the owner's longest time is over, and it knows", async () => {
+  const longest = { holdMillis: 300, holdMillisMax: 900 }
+  await using pair = await openPair([transports[0]!], { source: { times: longest }, target: { times } })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const { lease, ends } = lendRandom(pair.source, 40)
+  const began = performance.now()
+  const held = await pair.target.agent.claim(peer, lease, { deadline: performance.now() + 5000 })
+  const into = pair.target.pool.allocator.allocate(3)
+  await using read = pair.target.agent.prepareRead({ lease: held, into, integrity: "none" })
+  await until(() => ends.length > 0, "the lease ends")
+  assert.deepEqual(ends, ["expired"])
+  assert.ok(performance.now() - began >= longest.holdMillisMax - 5, "not before")
+  assert.equal(peer.lost, undefined, "nobody was lost")
+  await until(() => !held.inForce, "its holder is told")
+  assert.equal((await read.post().receipt).error?.code, "KV_LEASE_UNKNOWN")
+  const next = lendRandom(pair.source, 40)
+  const again = pullOf(next.lease, 40, pair.target)
+  assert.equal((await pair.target.agent.pull(peer, again).receipt).state, "delivered")
+})
 
 for (const transport of transports) {
   test(`${transport.name}: a link that is cut without a word is noticed on both sides within their silence, and a new one works`, async () => {

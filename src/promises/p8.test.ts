@@ -126,6 +126,31 @@ for (const transport of transports) {
   })
 }
 
+test("stamps: what transfers of long sequences take for them is there again when they have ended", async () => {
+  const layout = wholeModelLayout(
+    { layers: 1, kvHeads: 1, headDim: 1, elementBytes: 1 },
+    { blocks: 20_000, blockTokens: 1 },
+  )
+  await using pair = await openPair(loopback, { source: { layout }, target: { layout } })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const { lease } = lendBlocks(pair.source, 20_000)
+  const held = await pair.target.agent.claim(peer, lease, soon())
+  const into = Uint32Array.from({ length: 20_000 }, (_, block) => block)
+  const prepare = () => pair.target.agent.prepareRead({ lease: held, into, integrity: "epoch" })
+  const reads: ReturnType<typeof prepare>[] = []
+  // As many as there is room for; one that is forgotten makes room for one more, each time.
+  assert.throws(() => {
+    while (reads.length < 1000) reads.push(prepare())
+  }, isLimit)
+  for (let i = 0; i < 2 * reads.length; i++) {
+    await reads.shift()![Symbol.asyncDispose]()
+    reads.push(prepare())
+  }
+  const receipt = await reads.at(-1)!.post().receipt
+  assert.deepEqual([receipt.state, receipt.integrity.epochs], ["delivered", 20_000])
+  for (const read of reads) await read[Symbol.asyncDispose]()
+})
+
 test("frames: a stranger that names a body beyond the limit, or any attachment, is cut off at its header", async () => {
   await using source = await openSide({ transports: loopback })
   const { port } = await source.agent.listen("127.0.0.1", 0)

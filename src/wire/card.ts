@@ -27,6 +27,16 @@ export interface Card {
   readonly epochs?: { readonly region: number }
 }
 
+/** What a side without a cache shows in the place of one: a card has a layout. */
+export const noCacheLayout: KvLayout = {
+  shape: { layers: 1, kvHeads: 1, headDim: 1, elementBytes: 1 },
+  order: "head-major",
+  blockTokens: 1,
+  blocks: 1,
+  firstHead: 0,
+  heads: 1,
+}
+
 /** Layers of a cache. */
 export const layersMax = 1024
 /** Fabrics of one agent. */

@@ -9,6 +9,8 @@ const graceMillis = 10
 export class Ledger {
   readonly world: World
   readonly ends = new Map<string, number>()
+  /** Every ticket that has ended, with its process: no two have one name. */
+  readonly tickets = new Set<string>()
   #open = 0
   #fillings = 0
   readonly #owners: string[] = ["nobody"]

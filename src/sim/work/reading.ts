@@ -8,6 +8,7 @@ import type { Life } from "../node.ts"
 import { allocated, giveBackWatched, StillBlocks } from "./blocks.ts"
 import type { Ledger } from "./ledger.ts"
 import type { Lent } from "./lent.ts"
+import { judgeTimes } from "./receipts.ts"
 import type { RequestTraits } from "./traits.ts"
 import { judgeBytes, judgeReceipt, levelOf, mayBeForeign } from "./verdict.ts"
 
@@ -24,15 +25,17 @@ export interface Errand {
 export const endOf = (receipt: TransferReceipt): string =>
   receipt.error === undefined ? receipt.state : `${receipt.state}: ${receipt.error.code}`
 
-/** Waits for the receipt of a ticket, which must come in time, and cancels it when the errand says so. */
+/** Waits for the receipt of a ticket that `began` then; it must come in time. Cancels it when the errand says so. */
 export async function receiptInTime(
   { ledger, life, lent, traits }: Errand,
   ticket: Ticket,
+  began = life.process.clock.now(),
 ): Promise<TransferReceipt> {
   const { timeoutMillis, cancelMillis } = traits
   const ended = ledger.patience(life.process, timeoutMillis, `the ticket of ${lent.name}`)
   if (cancelMillis !== undefined) life.process.later(cancelMillis, () => ticket.cancel())
   const receipt = await ticket.receipt
+  judgeTimes(ledger, life.process, receipt, began)
   ended()
   return receipt
 }
@@ -142,9 +145,10 @@ async function useInPlace(
 ): Promise<string> {
   const { ledger, life, lent, traits } = errand
   const { timeoutMillis, useMillis } = traits
+  const began = life.process.clock.now()
   const attachment = await refusable(() => prepared.attach({ requestId: lent.name, timeoutMillis }))
   if (attachment instanceof KvError) return `attach: ${attachment.code}`
-  const receiving = receiptInTime(errand, attachment.ticket)
+  const receiving = receiptInTime(errand, attachment.ticket, began)
   await ledger.sleep(life.process, useMillis)
   // What is computed from these bytes counts when the ticket is delivered; look at them as a user would.
   const seen = copyOf(attachment.sequence)

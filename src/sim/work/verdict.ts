@@ -5,6 +5,7 @@ import { firstMisplaced, type Misplaced } from "../content.ts"
 import type { Life, SimNode } from "../node.ts"
 import type { Ledger } from "./ledger.ts"
 import type { Lent } from "./lent.ts"
+import { judgeNumbers } from "./receipts.ts"
 import type { RequestTraits } from "./traits.ts"
 
 /** The level that a transfer really has: what was asked for, or the floor of the side that moves it. */
@@ -94,11 +95,7 @@ export function judgeReceipt(
     const what = `the receipt of ${lent.name} tells ${receipt.bytes} and ${carried} bytes of ${bytes}`
     ledger.world.broken("P3", who, what)
   }
-  const source = receipt.direction === "read" ? owner : holder
-  if (receipt.source.agentId !== source.traits.name) {
-    const what = `the receipt of ${lent.name} names ${receipt.source.agentId}, not ${source.traits.name}`
-    ledger.world.broken("P3", who, what)
-  }
+  judgeNumbers(ledger, who, lent, traits, receipt, level)
   if (needsHashes(level) && receipt.direction === "read" && integrity.verdict !== "identical")
     ledger.world.broken("P1", who, `${lent.name} is delivered, its verdict is ${integrity.verdict}`)
   if (level === "epoch" && receipt.direction === "read" && integrity.epochs === 0)
