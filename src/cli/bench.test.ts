@@ -2,13 +2,14 @@
 import assert from "node:assert/strict"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
-import type { LoadDocument } from "../judge/load-document.ts"
+import { untar } from "../judge/bundle/untar.test.kit.ts"
+import { printedLoad } from "../judge/load/load-schema.test.kit.ts"
 
 const main = fileURLToPath(new URL("./main.js", import.meta.url))
 const limit = { timeout: 120_000 }
@@ -37,15 +38,15 @@ test("one document, its page, its bundle, and the same load held against it", li
   ]
   const first = bench(...tiny, "--json", "--report", page, "--bundle", bundle)
   assert.equal(first.status, 0, first.stderr)
-  const document = JSON.parse(first.stdout) as LoadDocument
-  assert.equal(document.schema, "kvferry/load/1")
+  const document = printedLoad(first.stdout)
   assert.deepEqual(
     document.results.map(({ engine }) => engine),
     ["memcpy", "kvferry"],
   )
   assert.equal(document.shape.blockBytes, 4096)
   assert.match(readFileSync(page, "utf8"), /<svg/)
-  assert.ok(existsSync(bundle))
+  const packed = [...untar(readFileSync(bundle))].find(([path]) => path.endsWith("/load.json"))
+  assert.deepEqual(printedLoad(packed![1].toString()).shape, document.shape)
   writeFileSync(old, first.stdout)
   const second = bench(...tiny, "--compare", old)
   assert.equal(second.status, 0, second.stderr)
@@ -53,9 +54,32 @@ test("one document, its page, its bundle, and the same load held against it", li
     second.stdout,
     /Compared with the older document\n {2}kvferry: (same|faster|slower|too noisy): shares of memcpy/,
   )
-  const other = bench(...tiny, "--blocks", "4", "--compare", old)
+  const third = bench(...tiny, "--compare", old, "--json")
+  assert.deepEqual(
+    printedLoad(third.stdout).comparison?.map(({ engine }) => engine),
+    ["kvferry"],
+  )
+  const other = bench(...tiny, "--blocks", "4", "--compare", old, "--json")
   assert.equal(other.status, 2)
   assert.match(other.stderr, /another load|blocks 3 then, 4 now/)
+  assert.doesNotMatch(other.stdout, /"results"/, "it was told before anything ran")
+})
+
+test("standard output that takes nothing is told, and the report is written all the same", limit, () => {
+  const page = join(folder, "full.html")
+  const full = openSync("/dev/full", "w")
+  try {
+    const ran = spawnSync(process.execPath, [main, "bench", ...tiny, "--report", page], {
+      encoding: "utf8",
+      env,
+      stdio: ["ignore", full, "pipe"],
+    })
+    assert.equal(ran.status, 3)
+    assert.match(ran.stderr, /standard output could not be written \(KV_OS\)/)
+    assert.match(readFileSync(page, "utf8"), /<svg/)
+  } finally {
+    closeSync(full)
+  }
 })
 
 test("what makes no sense is told before anything runs", limit, () => {
@@ -68,6 +92,9 @@ test("what makes no sense is told before anything runs", limit, () => {
     [["--compare", join(folder, "none.json")], /--compare cannot use/],
     [["--block-size", "64KB"], /64KiB/],
     [["--engines", "kvfairy"], /is no engine/],
+    [["--engines", "kvferry:pigeon"], /kvferry has no path "pigeon"/],
+    [["--report", ""], /it is no name/],
+    [["--report", join(folder, "one"), "--bundle", join(folder, "one")], /name one file/],
     [["--quick"], /unknown option/],
     [["--mode=initiator", "--segment_id=x:1"], /P2PHANDSHAKE/],
     [["initiator", "--target", "nowhere"], /is not HOST:PORT/],
@@ -103,7 +130,7 @@ test("a model's formula is printed before what one rank of it moves", limit, () 
 
 test("every path is a cell of the matrix", limit, () => {
   const ran = bench(...tiny, "--matrix", "--engines", "kvferry", "--paths", "shm,tcp", "--json")
-  const { matrix } = JSON.parse(ran.stdout) as LoadDocument
+  const { matrix } = printedLoad(ran.stdout)
   assert.deepEqual(
     matrix!.map(({ engine, verdict }) => `${engine} ${verdict}`),
     ["kvferry:shm identical", "kvferry:tcp identical"],
@@ -111,10 +138,17 @@ test("every path is a cell of the matrix", limit, () => {
 })
 
 test("an engine that is not there is exit code 3, and the others are measured", limit, () => {
-  const ran = bench(...tiny, "--engines", "kvferry,nixl==0.0.0:UCX,memcpy")
+  const engines = ["--engines", "kvferry,nixl==0.0.0:UCX,memcpy"]
+  const ran = bench(...tiny, ...engines)
   assert.equal(ran.status, 3)
   assert.match(ran.stdout, /nixl==0\.0\.0:UCX: failed: /)
   assert.match(ran.stdout, /every byte right, memcpy, kvferry/)
+  const { results, matrix } = printedLoad(bench(...tiny, ...engines, "--matrix", "--json").stdout)
+  assert.deepEqual(
+    results.map(({ verdict }) => verdict),
+    ["identical", "identical", "failed"],
+  )
+  assert.match(matrix!.find(({ engine }) => engine.startsWith("nixl"))!.why!, /nixl/)
 })
 
 test("Ctrl-C prints what there is, as partial; nothing is left behind", limit, async () => {

@@ -4,9 +4,10 @@ import { parseByteSize } from "../judge/load/byte-size.ts"
 import type { LoadFlags } from "../judge/load/load-request.ts"
 import { integrityLevels } from "../receipt/receipt.ts"
 import { nameList, numberBetween, wholeNumber } from "./options.ts"
+import { addPeerOptions, type PeerFlags } from "./peer-options.ts"
 
 /** What commander makes of the options of a load. */
-export interface LoadOptionValues {
+export interface LoadOptionValues extends PeerFlags {
   readonly op?: "read" | "write"
   readonly blockSize?: number
   readonly blocks?: number
@@ -45,7 +46,7 @@ const engineCount = wholeNumber(1, 16)
 
 /** Adds the options that say what moves, between whom, and what comes of it. */
 export function addLoadOptions(command: Command): Command {
-  return command
+  command
     .addOption(
       new Option("--op <way>", "read: decode pulls; write: prefill pushes (default: read)").choices([
         "read",
@@ -130,6 +131,7 @@ export function addLoadOptions(command: Command): Command {
     .option("--report <file>", "write an HTML page")
     .option("--compare <file>", "hold the result against an older --json document")
     .option("--bundle <file>", "write what a maintainer wants to see, redacted")
+  return addPeerOptions(command)
 }
 
 /** What commander took, as a load. @throws KvError KV_USAGE. */

@@ -33,6 +33,14 @@ Examples:
 
 Exit codes: 0 came out right, 1 the judged thing is wrong, 2 wrong usage, 3 could not be done, 130 interrupted.`
 
+/** By what the system says: what a user can do. */
+const scarce: ReadonlyMap<string, string> = new Map([
+  ["EMFILE", "raise the limit of open files, ulimit -n 4096 say, or ask for fewer engines"],
+  ["ENFILE", "close other programs: this machine has too many open files"],
+  ["ENOSPC", "free some space, or write elsewhere"],
+  ["ENOMEM", "free some memory, or ask for less"],
+])
+
 const program = new Command("kvferry")
   .description("Carries the KV cache of large language models from prefill to decode workers, and proves it.")
   .version(softwareVersion())
@@ -59,16 +67,27 @@ for (const command of [
   program.addCommand(command.exitOverride())
 }
 
-// A reader that goes away (`| head`) is no failure.
+// A reader that goes away (`| head`) is no failure, and no success of what has failed.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0)
-  throw error
+  if (error.code === "EPIPE") process.exit(process.exitCode ?? 0)
+  process.exit(failed(outOf(error, "standard output could not be written")))
 })
+// Nobody is left to be told.
+process.stderr.on("error", () => {})
+// Not Node's exit code 1: that says that what was judged is wrong.
+process.on("uncaughtException", (thrown) => process.exit(failed(outOf(thrown, "the system refused"))))
 
 try {
   await program.parseAsync(process.argv)
 } catch (thrown) {
   process.exitCode = failed(thrown)
+}
+
+/** What the system has run out of; anything else as it is. */
+function outOf(thrown: unknown, what: string): unknown {
+  const { code, message } = thrown as NodeJS.ErrnoException
+  const next = scarce.get(code ?? "")
+  return next === undefined ? thrown : new KvError("KV_OS", { what, why: message, next, cause: thrown })
 }
 
 /** Tells an error once, in the form that was asked for, and returns the exit code. */

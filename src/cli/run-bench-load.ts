@@ -1,6 +1,7 @@
 import { writeBundle } from "../judge/bundle/bundle.ts"
-import { type BenchedLoad, benchLoad } from "../judge/load/bench-load.ts"
-import { compareLoads, readLoadDocument } from "../judge/load/compare-loads.ts"
+import { engineSecrets } from "../judge/engines/engine-command.ts"
+import { type BenchedLoad, benchLoad, shapeOf } from "../judge/load/bench-load.ts"
+import { checkComparable, compareLoads, readLoadDocument } from "../judge/load/compare-loads.ts"
 import { ownNics } from "../judge/load/line-rates.ts"
 import { loadLines } from "../judge/load/load-lines.ts"
 import { benchMatrix, matrixCells } from "../judge/load/load-matrix.ts"
@@ -9,13 +10,14 @@ import type { Placement } from "../judge/load/open-engines.ts"
 import type { LoadDocument } from "../judge/load-document.ts"
 import { loadReportHtml } from "../judge/report/load-report.ts"
 import { loadChartLines } from "../judge/report/load-text.ts"
-import { checkResultFile, writeResultFile } from "../judge/report/result-file.ts"
+import { checkResultFiles, writeResultFile } from "../judge/report/result-file.ts"
 import { terminalJson } from "../terminal/one-line.ts"
 import { progressOn } from "../terminal/progress.ts"
 import { harmless, styleFor } from "../terminal/style.ts"
 import { sizeText } from "../terminal/units.ts"
 import { interruption } from "./lifetime.ts"
 import type { LoadOptionValues } from "./load-options.ts"
+import { preparePeers } from "./peer-options.ts"
 
 /**
  * Runs a load, prints it in the form that was asked for, and sets the exit code.
@@ -32,14 +34,26 @@ export async function runBenchLoad(
   const request = loadRequest(flags)
   const { report, bundle, compare, json } = values
   const older = compare === undefined ? undefined : readLoadDocument(compare)
-  if (report !== undefined) checkResultFile("--report", report)
-  if (bundle !== undefined) checkResultFile("--bundle", bundle)
+  if (older !== undefined) {
+    const names = request.engines.map(({ name }) => name)
+    checkComparable(older, shapeOf(request), names)
+  }
+  checkResultFiles({ "--report": report, "--bundle": bundle })
   const say = (lines: readonly string[]): void => {
     if (!json && lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`)
   }
+  const signal = interruption()
+  await preparePeers(request.engines, values, signal)
   if (request.model !== undefined) say([...request.model.formula, ""])
   const progress = progressOn(process.stderr)
-  const signal = interruption()
+  signal.addEventListener(
+    "abort",
+    () => {
+      progress.end()
+      process.stderr.write("interrupted: what there is comes after this step; Ctrl-C again ends it at once\n")
+    },
+    { once: true },
+  )
   const options = {
     placement,
     signal,
@@ -56,18 +70,28 @@ export async function runBenchLoad(
     progress.end()
   }
   if (older !== undefined) document = { ...document, comparison: compareLoads(older, document) }
-  const style = styleFor(process.stdout)
-  const charts = loadChartLines(document, { columns: process.stdout.columns ?? 100, style })
-  say([...loadLines(document, style), ...(charts.length === 0 ? [] : ["", ...charts]), ...last(document)])
-  if (json) process.stdout.write(`${terminalJson(document)}\n`)
-  if (request.verbose)
-    for (const { name, text } of benched.logs) process.stderr.write(`--- ${name}\n${harmless(text)}\n`)
-  if (report !== undefined) {
-    writeResultFile(report, loadReportHtml(document))
-    say([`report: ${report}`])
-  }
-  if (bundle !== undefined) say([await bundled(bundle, request, document, benched)])
+  // Known before anything is printed: a reader of standard output may go away in the middle of it.
   process.exitCode = exitCodeOf(document)
+  const written: string[] = []
+  try {
+    if (report !== undefined) {
+      writeResultFile(report, loadReportHtml(document))
+      written.push(`report: ${report}`)
+    }
+    if (bundle !== undefined) written.push(await bundled(bundle, request, document, benched, placement))
+  } finally {
+    const style = styleFor(process.stdout)
+    const charts = loadChartLines(document, { columns: process.stdout.columns ?? 100, style })
+    say([
+      ...loadLines(document, style, process.stdout.columns),
+      ...(charts.length === 0 ? [] : ["", ...charts]),
+      ...last(document),
+    ])
+    if (json) process.stdout.write(`${terminalJson(document)}\n`)
+    if (request.verbose)
+      for (const { name, text } of benched.logs) process.stderr.write(`--- ${name}\n${harmless(text)}\n`)
+  }
+  say(written)
 }
 
 const endsOf = ({ nics }: Placement): Readonly<Record<"prefill" | "decode", readonly string[]>> =>
@@ -78,6 +102,7 @@ async function bundled(
   { target }: LoadRequest,
   document: LoadDocument,
   { logs, wrong }: BenchedLoad,
+  { secrets = [] }: Placement,
 ): Promise<string> {
   const host = target?.replace(/:\d+$/, "")
   const { files, bytes } = await writeBundle(file, {
@@ -85,6 +110,7 @@ async function bundled(
     documents: { load: document },
     logs,
     receipts: document.results.flatMap(({ receipt }) => (receipt === undefined ? [] : [receipt])),
+    secrets: [...engineSecrets(), ...secrets],
     ...(host === undefined ? {} : { hosts: [host] }),
     ...(wrong === undefined ? {} : { wrongBlock: { ...wrong, caseId: `load/${document.shape.op}` } }),
   })

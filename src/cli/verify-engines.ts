@@ -1,6 +1,7 @@
 import { type BundleParts, writeBundle } from "../judge/bundle/bundle.ts"
 import { caseId, type JudgeCase } from "../judge/cases/case.ts"
-import { checkResultFile, writeResultFile } from "../judge/report/result-file.ts"
+import { engineSecrets } from "../judge/engines/engine-command.ts"
+import { checkResultFiles, writeResultFile } from "../judge/report/result-file.ts"
 import { verifyReportHtml } from "../judge/report/verify-report.ts"
 import { chooseCases } from "../judge/run/choose-cases.ts"
 import { askedEngines, ownEngines } from "../judge/run/choose-engines.ts"
@@ -11,9 +12,10 @@ import type { VerifyDocument } from "../judge/verify-document.ts"
 import { oneLine, terminalJson } from "../terminal/one-line.ts"
 import { progressOn } from "../terminal/progress.ts"
 import { styleFor } from "../terminal/style.ts"
+import { type PeerFlags, preparePeers } from "./peer-options.ts"
 
 /** The command's options as they were given. */
-export interface VerifyFlags {
+export interface VerifyFlags extends PeerFlags {
   readonly engines?: string[]
   readonly suites?: string[]
   readonly cases?: string[]
@@ -35,8 +37,14 @@ export type VerifyRequest = VerifyFlags & { readonly interrupted: AbortSignal }
 export async function verify(request: VerifyRequest): Promise<number> {
   const cases = chooseCases(request.suites, request.cases)
   const engines = request.engines === undefined ? ownEngines() : askedEngines(request.engines)
-  for (const [option, path] of resultFiles(request)) checkResultFile(option, path)
   if (request.list) return list(cases, request.json === true)
+  checkResultFiles({
+    "--json": typeof request.json === "string" ? request.json : undefined,
+    "--junit": request.junit,
+    "--report": request.report,
+    "--bundle": request.bundle,
+  })
+  await preparePeers(engines, request, request.interrupted)
   let wrongBlock: BundleParts["wrongBlock"]
   const watcher = watcherOn(process.stderr, (engine, id, block) => {
     wrongBlock ??= { engine, caseId: id, ...block }
@@ -55,36 +63,32 @@ export async function verify(request: VerifyRequest): Promise<number> {
     watcher,
   )
   watcher.end()
-  await tell(document, request, wrongBlock)
+  // Known before anything is printed: a reader of standard output may go away in the middle of it.
+  process.exitCode = exitCodeOf(document)
+  try {
+    await writeFiles(document, request, wrongBlock)
+  } finally {
+    if (request.json === true) process.stdout.write(`${terminalJson(document)}\n`)
+    else process.stdout.write(`${verifyLines(document, styleFor(process.stdout)).join("\n")}\n`)
+  }
   return exitCodeOf(document)
 }
 
-/** What is written at the end, by option. */
-function resultFiles({ json, junit, report, bundle }: VerifyRequest): readonly (readonly [string, string])[] {
-  const files = { json: typeof json === "string" ? json : undefined, junit, report, bundle }
-  return Object.entries(files).flatMap(([option, path]) =>
-    path === undefined ? [] : [[`--${option}`, path] as const],
-  )
-}
-
-async function tell(
+async function writeFiles(
   document: VerifyDocument,
   { json, junit, report, bundle }: VerifyRequest,
   wrongBlock: BundleParts["wrongBlock"],
 ): Promise<void> {
-  if (json === true) process.stdout.write(`${terminalJson(document)}\n`)
-  else process.stdout.write(`${verifyLines(document, styleFor(process.stdout)).join("\n")}\n`)
   if (typeof json === "string") writeResultFile(json, `${JSON.stringify(document, null, 2)}\n`)
   if (junit !== undefined) writeResultFile(junit, junitXml(document))
   if (report !== undefined) writeResultFile(report, verifyReportHtml(document))
   if (bundle === undefined) return
   const command = ["kvferry", ...process.argv.slice(2)]
-  const secret = process.env["KVFERRY_JUDGE_SECRET"]
   await writeBundle(bundle, {
     command,
     documents: { verify: document },
     ...(wrongBlock === undefined ? {} : { wrongBlock }),
-    ...(secret === undefined ? {} : { secrets: [secret] }),
+    secrets: engineSecrets(),
   })
 }
 

@@ -1,23 +1,24 @@
 import { Command, Option } from "commander"
 import { interruption } from "./lifetime.ts"
 import { nameList, wholeNumber } from "./options.ts"
+import { addPeerOptions } from "./peer-options.ts"
 import type { VerifyFlags } from "./verify-engines.ts"
 
 const notes = `
 ENGINE is NAME, NAME:PATH or NAME==VERSION:PATH: kvferry, kvferry:tcp, nixl:UCX, nixl==0.6.1:LIBFABRIC, mooncake:tcp.
-Others than kvferry are installed first: kvferry peers install nixl mooncake
+Others than kvferry are installed first: kvferry peers install nixl mooncake, or --install
 
   kvferry verify                                      kvferry, over each path that is open here
-  kvferry verify --engines kvferry,nixl:UCX           side by side
+  kvferry verify --install --engines kvferry,nixl:UCX side by side
   kvferry verify --suites faults --cases '*killed*'   some cases
   kvferry verify --seed 7 --long                      other bytes, other blocks, more of them
 
 Exit codes: 0 all asked cases passed (one that an engine does not support is counted, and is no failure), 1 something
-failed, 2 wrong usage, 3 an engine that was asked for does not run here, 130 interrupted.`
+failed, 2 wrong usage, 3 an engine that was asked for does not run here or supports none of the cases, 130 interrupted.`
 
 /** `kvferry verify`: does an engine move the bytes that it was asked for, whatever happens? */
 export function verifyCommand(): Command {
-  return new Command("verify")
+  const command = new Command("verify")
     .description(
       "Puts transfer engines through one suite of cases, looks at every byte itself, and says what went wrong.",
     )
@@ -47,4 +48,5 @@ export function verifyCommand(): Command {
       const { verify } = await import("./verify-engines.ts")
       process.exitCode = await verify({ ...flags, interrupted: interruption() })
     })
+  return addPeerOptions(command)
 }

@@ -52,6 +52,22 @@ test("an engine that was asked for and does not run here is exit code 3, and no 
   assert.ok(engines[0]!.cases.every((one) => one.verdict === "not supported"))
 })
 
+test("what --install cannot install ends the run before anything is judged", async () => {
+  const wanted = [
+    "verify",
+    "--install",
+    "--engines",
+    "kvferry:shm,mooncake==9.9.9:tcp",
+    "--suites",
+    "receipts",
+  ]
+  const env = { XDG_CACHE_HOME: folder, PIP_NO_INDEX: "1", PIP_FIND_LINKS: folder, KVFERRY_PEERS_PYTHON: "" }
+  const { code, stdout, stderr } = await kvferry(wanted, { env })
+  assert.notEqual(code, 0)
+  assert.equal(stdout, "")
+  assert.match(stderr, /mooncake|python/i)
+})
+
 test("what cannot be asked is exit code 2, before anything runs", async () => {
   for (const [args, says] of [
     [["--engines", "ucx"], /"ucx" is no engine/],
@@ -61,6 +77,7 @@ test("what cannot be asked is exit code 2, before anything runs", async () => {
     [["--report", "/nowhere/report.html"], /--report .* cannot be written/],
     [["--quick", "--long"], /cannot be used with/],
     [["--seed", "-1"], /whole number/],
+    [["--libfabric", "/nowhere/libfabric.so.1"], /\/nowhere\/libfabric.so.1 is no file/],
   ] as const) {
     const { code, stderr } = await kvferry(["verify", ...args])
     assert.equal(code, 2, stderr)

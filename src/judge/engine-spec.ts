@@ -1,4 +1,5 @@
 import { KvError } from "../errors/kv-error.ts"
+import { checkKvferryPath, enginePaths } from "./kvferry-paths.ts"
 
 /** Engines that the judge can drive. */
 export const engineFamilies = ["kvferry", "nixl", "mooncake"] as const
@@ -28,6 +29,7 @@ export function parseEngineSpec(name: string): EngineSpec {
       next: "name kvferry, kvferry:tcp, nixl:UCX, nixl==0.6.1:LIBFABRIC or mooncake:tcp, say",
     })
   }
+  if (known === "kvferry" && path !== undefined) checkKvferryPath(path, name, enginePaths)
   return {
     name,
     family: known,

@@ -1,5 +1,5 @@
 import type { MachineFacts } from "../bench/machine.ts"
-import type { EngineReceipt } from "./driver/protocol.ts"
+import type { BytesReceipt } from "./driver/protocol.ts"
 
 /** Quantiles of the times of one transfer, in microseconds. */
 export interface Latency {
@@ -36,7 +36,7 @@ export interface LoadResult {
     readonly connect: number
     readonly prepare: number
   }
-  readonly receipt?: EngineReceipt
+  readonly receipt?: BytesReceipt
   /** Hash over the bytes that moved in the run that was timed. */
   readonly hash?: string
   readonly loggingOn: boolean
@@ -45,6 +45,7 @@ export interface LoadResult {
 /** What was asked for, after scaling. Sizes in bytes. */
 export interface LoadShape {
   readonly op: "read" | "write"
+  /** Of a block of one layer on a prefill rank. */
   readonly blockBytes: number
   /** Blocks that move in each layer, for each pair of engines. */
   readonly blocks: number
@@ -54,6 +55,7 @@ export interface LoadShape {
   readonly randomBlocks: boolean
   readonly seed: number
   readonly threads: number
+  /** Blocks of one transfer, in all layers. */
   readonly batch: number
   readonly prefillEngines: number
   readonly decodeEngines: number

@@ -8,13 +8,20 @@ commas between them, are mapped in its place. No driver looks at the bytes.
 An engine is a class with the methods of `Engine`. What an engine raises while it is asked something is the answer's
 error; what it raises while a transfer is posted or looked at is that transfer's end, which `wait` tells.
 
-Standard output carries answers only. What an engine prints goes to standard error.
+Standard output carries answers only. What an engine prints goes to standard error, from its first library on.
 """
+import os
+
+# Before anything else is loaded: libraries of an engine print as soon as they are there.
+ANSWERS = os.dup(1)
+os.dup2(2, 1)
+
 import base64
 import ctypes
+import importlib.metadata
+import inspect
 import json
 import mmap
-import os
 import resource
 import select
 import sys
@@ -22,7 +29,11 @@ import threading
 import time
 import traceback
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    # Whoever is asked only whether the engine loads says so itself.
+    np = None
 
 now = time.perf_counter
 
@@ -76,6 +87,45 @@ def load_libraries(arguments):
     return rest
 
 
+def require_numpy():
+    if np is None:
+        raise EngineFailed("not-supported", "%s has no numpy: its driver needs it" % sys.executable)
+
+
+def require(thing, name, members):
+    """Releases differ. One that lacks what this driver calls is not judged by calls that it does not have.
+
+    @raises EngineFailed naming what is missing.
+    """
+    missing = [member for member in members if not callable(getattr(thing, member, None))]
+    if missing:
+        raise EngineFailed("not-supported", "%s has no %s: this driver does not know this release" % (
+            name, " and no ".join(missing)))
+
+
+def takes(function, parameter):
+    """Whether a function has a parameter of that name; False where nobody can tell."""
+    try:
+        return parameter in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def version_of(packages):
+    """The version of the first of these packages that is installed."""
+    for name in packages:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "unknown"
+
+
+def packages_with(module):
+    """Packages that have installed a module of that name, whatever their makers call them."""
+    return importlib.metadata.packages_distributions().get(module, [])
+
+
 def libraries_like(words):
     """Files that this process has loaded and whose names have one of `words` in them."""
     found = set()
@@ -91,14 +141,21 @@ def code_of(problem):
     """The engine's own word for an error: `NIXL_ERR_NOT_FOUND` where the text is one, else the exception's name."""
     if isinstance(problem, EngineFailed):
         return problem.code
-    text = str(problem)
+    text = words_of(problem)
     return text if text and len(text) < 60 and " " not in text else type(problem).__name__
 
 
 def text_of(problem):
-    if isinstance(problem, EngineFailed):
-        return str(problem)[:TEXT_MAX]
-    return ("%s: %s" % (type(problem).__name__, problem))[:TEXT_MAX]
+    text = words_of(problem)
+    return (text if isinstance(problem, EngineFailed) else "%s: %s" % (type(problem).__name__, text))[:TEXT_MAX]
+
+
+def words_of(problem):
+    """What an exception says. One of an engine need not be able to."""
+    try:
+        return str(problem)
+    except Exception:
+        return "it does not say"
 
 
 class Regions:
@@ -178,6 +235,8 @@ class Engine:
     """What a driver asks of an engine. Every method may raise."""
 
     capabilities = ()
+    # Of capabilities that are not among them, why not: by name.
+    reasons = {}
     # Whether it moves only while it is called: on both sides, then, also where nothing was asked.
     wants_polling = False
 
@@ -325,6 +384,7 @@ class Driver:
         return handler(question) or {}
 
     def on_open(self, question):
+        require_numpy()
         cache, options = question["cache"], question.get("options", {})
         block = 2 * cache["heads"] * cache["blockTokens"] * cache["headDim"] * cache["elementBytes"]
         if "memory" in options:
@@ -332,7 +392,8 @@ class Driver:
         else:
             self.regions = Regions.made(cache["layers"], cache["blocks"] * block)
         opened = self.engine.open(question["name"], question["level"], question.get("path"), options, self.regions)
-        return {**opened, "capabilities": list(self.engine.capabilities), "memory": self.regions.described()}
+        return {**opened, "capabilities": list(self.engine.capabilities), "reasons": self.engine.reasons,
+                "memory": self.regions.described()}
 
     def on_invite(self, question):
         return {"card": self.engine.invite()}
@@ -504,18 +565,16 @@ def cpu_micros():
 
 
 class Lines:
-    """JSON lines over the standard streams; an engine's own prints are sent to standard error."""
+    """JSON lines over the standard streams that the process was started with."""
 
     def __init__(self):
-        self.output = os.dup(1)
-        os.dup2(2, 1)
         self.input = os.dup(0)
         self.pending = b""
 
     def send(self, message):
         data = (json.dumps(message) + "\n").encode()
         while data:
-            data = data[os.write(self.output, data):]
+            data = data[os.write(ANSWERS, data):]
 
     def ready(self, seconds):
         return b"\n" in self.pending or bool(select.select([self.input], [], [], seconds)[0])
@@ -544,7 +603,7 @@ def serve(make_engine):
         call = question.get("call", 0)
         try:
             lines.send({"call": call, "answer": driver.answer(question)})
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             if not isinstance(problem, EngineFailed):
                 traceback.print_exc()
             lines.send({"call": call, "error": {"code": code_of(problem), "text": text_of(problem)}})
@@ -557,12 +616,11 @@ def serve(make_engine):
 
 def report(check):
     """Prints what `check()` returns as one JSON line, or {"error": text}; ends the process."""
-    output = os.dup(1)
-    os.dup2(2, 1)
     try:
+        require_numpy()
         told = check()
     except BaseException as problem:
         told = {"error": text_of(problem)}
-    os.write(output, (json.dumps(told) + "\n").encode())
+    os.write(ANSWERS, (json.dumps(told) + "\n").encode())
     sys.stderr.flush()
     os._exit(0 if "error" not in told else 1)

@@ -1,6 +1,6 @@
 """Drives Mooncake's Transfer Engine through its Python API: two engines that shake hands with each other, without a server.
 
-Paths are its protocols: tcp. A call carries at most 1,024 pieces: with its default limits the engine refuses longer lists
+Paths are its protocols: tcp, and rdma where there is a card. A call carries at most 1,024 pieces: with its default limits the engine refuses longer lists
 (1,024 transfers are queued to one peer). MC_TCP_MAX_QUEUED_TRANSFERS_PER_PEER and what else is set is left as it is.
 
 The calls block; each transfer has a thread, as vLLM's connector for Mooncake has it. The engine answers a number, and the
@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import threading
-from importlib.metadata import PackageNotFoundError, version
 
 import driver
 
@@ -18,30 +17,47 @@ from driver import EngineFailed, now
 
 PIECES_OF_A_CALL = 1024
 PACKAGES = ("mooncake-transfer-engine-non-cuda", "mooncake-transfer-engine")
+CALLS = ("initialize", "get_rpc_port", "batch_register_memory", "batch_unregister_memory", "batch_transfer_sync")
+RDMA_DEVICES = "/sys/class/infiniband"
 
 
 def engine_version():
-    for name in PACKAGES:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            continue
-    return "unknown"
+    return driver.version_of((*PACKAGES, *driver.packages_with("mooncake")))
+
+
+def import_mooncake():
+    from mooncake import engine as module
+    driver.require(module, "Mooncake's Python API", ("TransferEngine", "TransferOpcode"))
+    driver.require(module.TransferEngine, "TransferEngine of Mooncake's Python API", CALLS)
+    return module
+
+
+def has_notes(module):
+    """Since 0.3.7."""
+    return hasattr(module, "TransferNotify") and hasattr(module.TransferEngine, "get_notifies")
 
 
 class Mooncake(driver.Engine):
-    capabilities = ("read", "write", "pieces", "blocks", "notify", "concurrent", "threads", "peers", "deregister", "heads",
-                    "refuses-paths", "peer-death")
-
     def __init__(self):
         self.peers = {}
 
     def open(self, name, level, path, options, regions):
         started = now()
-        from mooncake import engine as module
-        self.module = module
         self.name = name
         self.protocol = path or "tcp"
+        if self.protocol == "tcp":
+            # Whatever protocol it is told, it takes the RDMA cards of a machine that has some. This is its switch for tcp.
+            os.environ.setdefault("MC_FORCE_TCP", "1")
+        module = import_mooncake()
+        self.module = module
+        self.capabilities = ["read", "write", "pieces", "blocks", "concurrent", "threads", "peers", "deregister", "heads",
+                             "refuses-paths", "peer-death"]
+        self.reasons = {"cancel": "Mooncake's calls block until they end, and nothing takes them back"}
+        self.notifies = has_notes(module)
+        if self.notifies:
+            self.capabilities.append("notify")
+        else:
+            self.reasons["notify"] = "the Python API of this release has no notes: they came with 0.3.7"
         self.host = str(options.get("host", "127.0.0.1"))
         self.engine = module.TransferEngine()
         code = self.engine.initialize(self.host, "P2PHANDSHAKE", self.protocol, str(options.get("devices", "")))
@@ -88,10 +104,15 @@ class Mooncake(driver.Engine):
             end = first + PIECES_OF_A_CALL
             calls.append((local[first:end], remote[first:end], lengths[first:end]))
         opcode = self.module.TransferOpcode.Read if direction == "read" else self.module.TransferOpcode.Write
+        if not self.notifies:
+            return Moved(self.engine, known["id"], opcode, calls, ())
+        # Since 0.3.12 the last one may be left out; before, all six are wanted.
         said = None if note is None else self.module.TransferNotify(self.name, note)
-        return Moved(self.engine, known["id"], opcode, calls, said)
+        return Moved(self.engine, known["id"], opcode, calls, (said,))
 
     def notes(self):
+        if not self.notifies:
+            return []
         return [(note.name, note.msg) for note in self.engine.get_notifies()]
 
     def deregister(self):
@@ -108,6 +129,7 @@ class Moved:
         self.peer = peer
         self.opcode = opcode
         self.calls = calls
+        # The note as the API wants it: the last of its arguments, or none.
         self.note = note
         self.done = threading.Event()
         self.go = threading.Event()
@@ -138,10 +160,8 @@ class Moved:
     def run(self):
         last = len(self.calls) - 1
         for number, (mine, theirs, lengths) in enumerate(self.calls):
-            if number == last and self.note is not None:
-                code = self.engine.batch_transfer_sync(self.peer, mine, theirs, lengths, self.opcode, self.note)
-            else:
-                code = self.engine.batch_transfer_sync(self.peer, mine, theirs, lengths, self.opcode)
+            note = self.note if number == last else tuple(None for _ in self.note)
+            code = self.engine.batch_transfer_sync(self.peer, mine, theirs, lengths, self.opcode, *note)
             if code != 0:
                 raise EngineFailed(str(code), "call %d of %d, of %d pieces, answered %d" % (
                     number + 1, len(self.calls), len(mine), code))
@@ -163,12 +183,17 @@ class Moved:
 
 def check():
     """One JSON line: the version, and which protocols can be had here."""
-    from mooncake import engine as module
+    os.environ.setdefault("MC_FORCE_TCP", "1")
+    module = import_mooncake()
     code = module.TransferEngine().initialize("127.0.0.1", "P2PHANDSHAKE", "tcp", "")
     tcp = {"path": "tcp", "usable": code == 0}
     if code != 0:
         tcp["why"] = "initialize answered %d" % code
-    return {"version": engine_version(), "paths": [tcp]}
+    # The engine itself would say that it has RDMA, and take tcp.
+    rdma = {"path": "rdma", "usable": os.path.isdir(RDMA_DEVICES) and bool(os.listdir(RDMA_DEVICES))}
+    if not rdma["usable"]:
+        rdma["why"] = "no RDMA device in %s" % RDMA_DEVICES
+    return {"version": engine_version(), "paths": [tcp, rdma]}
 
 
 if __name__ == "__main__":

@@ -1,16 +1,23 @@
 """Drives NIXL through its Python API, with the calls in the order in which vLLM's connector makes them: register memory, exchange
 metadata, add the remote agent, prepare lists of descriptors for both sides, make a transfer of them, post, look, release.
 
-Paths are NIXL's backends: UCX, LIBFABRIC. Options: `progress`, NIXL's own progress thread (on, as in its API). Without it an
+Paths are NIXL's backends that move bytes between processes: UCX and LIBFABRIC, and what else of that kind an installation has.
+Options: `progress`, NIXL's own progress thread (on, as in its API). Without it an
 application has to call NIXL on both sides: see `poll`.
 
 Level "pieces": a list of descriptors for each transfer. Level "blocks": one list of all equal pieces of a region, as vLLM
 has it, out of which each transfer picks by index; for pieces that fit no such list, lists of their own.
 
-@see nixl_connector in vLLM; the API in nixl/_api.py of the wheel
+Deregistration frees NIXL's own records. That peers cannot reach the memory any more is not among what it documents: whoever still
+has the metadata is to invalidate it first, and addresses are checked "based on the information available in the exchanged
+metadata" alone. So `deregister` is not offered.
+
+@see nixl_connector in vLLM; the API in nixl/_api.py of the wheel; docs/nixl.md (Transfer, Teardown) of NIXL
 """
 import base64
 import glob
+import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -21,6 +28,14 @@ import driver
 from driver import EngineFailed, np, now
 
 STRICT = "NIXL_THREAD_SYNC_STRICT"
+PACKAGES = ("nixl", "nixl-cu12", "nixl-cu13")
+# The engine itself, where there is no shim before it.
+MODULES = ("nixl", "nixl_cu12", "nixl_cu13")
+CALLS = ("create_backend", "register_memory", "get_agent_metadata", "add_remote_agent", "remove_remote_agent", "get_xfer_descs",
+         "prep_xfer_dlist", "make_prepped_xfer", "transfer", "check_xfer_state", "release_xfer_handle", "release_dlist_handle",
+         "get_new_notifs")
+# Backends between processes that are looked for beside UCX and LIBFABRIC: none of them has to be there.
+OTHER_BACKENDS = ("UCX_MO", "Mooncake", "UCCL")
 # More descriptors than this in one list of a region cost more to prepare than they save.
 GRID_DESCRIPTORS_MAX = 200_000
 
@@ -29,17 +44,43 @@ def import_nixl():
     try:
         import torch  # noqa: F401
     except ImportError:
-        # Releases before 1.0 import torch for the type of a tensor, and need nothing of it for host memory.
+        # Releases before 1.4 import torch for the type of a tensor and, since 1.1, to ask which CUDA it was built for. They need
+        # nothing of it for host memory.
         stand_in = types.ModuleType("torch")
+        stand_in.__path__ = []
         stand_in.Tensor = type("Tensor", (), {})
+        stand_in.version = types.ModuleType("torch.version")
+        stand_in.version.cuda = None
         sys.modules["torch"] = stand_in
-    from nixl import _api
-    return _api
+        sys.modules["torch.version"] = stand_in.version
+    api = imported()
+    driver.require(api, "NIXL's Python API", ("nixl_agent", "nixl_agent_config"))
+    driver.require(api.nixl_agent, "nixl_agent of NIXL's Python API", CALLS)
+    return api
+
+
+def imported():
+    """The API, through the shim or, where there is none, from the engine's own package."""
+    present = [module for module in MODULES if importlib.util.find_spec(module) is not None]
+    return importlib.import_module((present or MODULES)[0] + "._api")
 
 
 def nixl_version():
-    from importlib.metadata import version
-    return version("nixl")
+    return driver.version_of(PACKAGES)
+
+
+def agent_settings(api, progress, threads=0):
+    """What nixl_agent_config is told: only what this release has."""
+    wanted = {"enable_prog_thread": progress, "backends": []}
+    # Threads may call an agent at the same time only where it is told so.
+    sync = getattr(api, "nixl_thread_sync_t", None)
+    if sync is not None and driver.takes(api.nixl_agent_config, "sync_mode"):
+        wanted["sync_mode"] = sync[STRICT]
+    if threads > 0:
+        if not driver.takes(api.nixl_agent_config, "num_threads"):
+            raise EngineFailed("not-supported", "this release of NIXL has no num_threads")
+        wanted["num_threads"] = threads
+    return wanted
 
 
 class Nixl(driver.Engine):
@@ -56,27 +97,26 @@ class Nixl(driver.Engine):
         self.backend = path or "UCX"
         progress = bool(options.get("progress", True))
         self.wants_polling = not progress
-        # Threads may call an agent at the same time only where it is told so.
-        sync = getattr(api, "nixl_thread_sync_t", None)
-        settings = {} if sync is None else {"sync_mode": sync[STRICT]}
-        rails = options.get("threads")
-        if rails:
-            settings["num_threads"] = int(rails)
-        config = api.nixl_agent_config(enable_prog_thread=progress, backends=[], **settings)
-        self.agent = api.nixl_agent(name, config)
+        settings = agent_settings(api, progress, int(options.get("threads") or 0))
+        self.agent = api.nixl_agent(name, api.nixl_agent_config(**settings))
         self.make_backend()
         opened = now()
         self.regions = regions
         self.registered = self.agent.register_memory(
             [(address, regions.length, 0, "") for address in regions.addresses], "DRAM")
         registered = now()
-        self.capabilities = ["read", "write", "pieces", "blocks", "notify", "cancel", "concurrent", "peers", "deregister",
-                             "heads", "refuses-paths"]
-        if sync is not None:
+        self.capabilities = ["read", "write", "pieces", "blocks", "notify", "cancel", "concurrent", "peers", "heads",
+                             "refuses-paths"]
+        self.reasons = {"deregister": "NIXL's deregister frees its own records; its documents promise nothing of peers that still have "
+                                      "the metadata"}
+        if "sync_mode" in settings:
             self.capabilities.append("threads")
-        if self.backend == "UCX":
-            # LIBFABRIC leaves a transfer from a peer that has died in progress for ever.
+        else:
+            self.reasons["threads"] = "the Python API of this release has no strict synchronisation: one thread an agent"
+        if self.backend.startswith("UCX"):
             self.capabilities.append("peer-death")
+        else:
+            self.reasons["peer-death"] = "only of UCX NIXL documents that a dead peer ends its transfers (NIXL_ERR_REMOTE_DISCONNECT)"
         version = nixl_version()
         provider = os.environ.get("FI_PROVIDER")
         over = " over %s" % provider if self.backend == "LIBFABRIC" and provider else ""
@@ -233,8 +273,7 @@ def grid_indices(regions, offsets, unit, length):
 def why_not_loaded(backend):
     """NIXL says of a plugin that cannot be loaded only that there is none. The loader says why."""
     import ctypes
-    import importlib.util
-    found = importlib.util.find_spec("nixl")
+    found = next(filter(None, map(importlib.util.find_spec, MODULES)), None)
     site = os.path.dirname(os.path.dirname(found.origin)) if found is not None and found.origin else ""
     files = glob.glob(os.path.join(glob.escape(site), ".nixl*.libs", "plugins", "libplugin_%s.so" % glob.escape(backend)))
     files += glob.glob(os.path.join(glob.escape(site), "nixl*.libs", "plugins", "libplugin_%s.so" % glob.escape(backend)))
@@ -251,8 +290,9 @@ def check():
     """One JSON line: the version, and which backends can be had here, or why not."""
     api = import_nixl()
     paths = []
-    for backend in ("UCX", "LIBFABRIC"):
-        agent = api.nixl_agent("check-" + backend, api.nixl_agent_config(enable_prog_thread=False, backends=[]))
+    listed = getattr(api.nixl_agent("check", api.nixl_agent_config(**agent_settings(api, False))), "plugin_list", ())
+    for backend in ("UCX", "LIBFABRIC", *(other for other in OTHER_BACKENDS if other in listed)):
+        agent = api.nixl_agent("check-" + backend, api.nixl_agent_config(**agent_settings(api, False)))
         try:
             agent.create_backend(backend, {})
             paths.append({"path": backend, "usable": True})

@@ -1,16 +1,17 @@
 import { homedir, hostname, userInfo } from "node:os"
 import { gzipSync } from "node:zlib"
-import { plainLog } from "../../terminal/plain-log.ts"
 import { harmless } from "../../terminal/style.ts"
 import { loadReportHtml } from "../report/load-report.ts"
 import { withoutUnproven } from "../report/proven.ts"
 import { writeResultFile } from "../report/result-file.ts"
 import { verifyReportHtml } from "../report/verify-report.ts"
+import type { WrongBlock } from "../wrong-block.ts"
 import type { BundleDocuments } from "./documents.ts"
 import { relevantEnvironment } from "./environment.ts"
 import { hexDump } from "./hex-dump.ts"
 import { readmeText, redactionText } from "./readme.ts"
 import { type Owner, Redactor } from "./redact.ts"
+import type { Secret } from "./secrets.ts"
 import { type TarFile, tarOf } from "./tar.ts"
 import { topology } from "./topology.ts"
 import { versions } from "./versions.ts"
@@ -18,18 +19,7 @@ import { versions } from "./versions.ts"
 /** A bundle is for its owner to look through before anybody else sees it. */
 const ownerOnly = 0o600
 
-/** The bytes of the first block that was wrong, and what had to be there. */
-export interface WrongBlock {
-  readonly engine: string
-  readonly caseId: string
-  readonly agent: string
-  readonly layer: number
-  readonly block: number
-  /** Of the block, in bytes from the start of its layer's region. */
-  readonly offset: number
-  readonly expected: Uint8Array
-  readonly found: Uint8Array
-}
+type AccusedBlock = WrongBlock & { readonly engine: string; readonly caseId: string }
 
 /** What only the run knows. Versions, topology and environment are looked up. */
 export interface BundleParts {
@@ -39,11 +29,12 @@ export interface BundleParts {
   /** Last words of the engines' processes, beside those in the documents. */
   readonly logs?: readonly { readonly name: string; readonly text: string }[]
   readonly receipts?: readonly unknown[]
-  readonly wrongBlock?: WrongBlock
+  /** The first block that was wrong, of which engine and in which case. */
+  readonly wrongBlock?: AccusedBlock
   /** Names of other hosts that the user gave: they are replaced like this machine's own. */
   readonly hosts?: readonly string[]
-  /** Secrets of the run itself, such as what its drivers authenticate each other with. */
-  readonly secrets?: readonly string[]
+  /** Secrets of the run itself: what its drivers authenticate each other with, and its two hosts. */
+  readonly secrets?: readonly Secret[]
 }
 
 /**
@@ -110,7 +101,7 @@ function bundleFiles(parts: BundleParts, owner: Owner): TarFile[] {
       .replace(/[^\w.=-]+/g, "-")
       .slice(0, 40)
     const path = `logs/${String(i + 1).padStart(2, "0")}-${safe}.txt`
-    add(path, "last words", `${harmless(redactor.text(plainLog(text)))}\n`)
+    add(path, "last words", `${harmless(redactor.text(text))}\n`)
   }
   const contents = files.map(({ path, what }) => [path, what] as const)
   const readme = redactor.text(readmeText({ command: hidden(parts.command), documents, contents }))
@@ -154,7 +145,7 @@ function wrongBlockText({
   offset,
   expected,
   found,
-}: WrongBlock): string {
+}: AccusedBlock): string {
   return [
     `${engine}, ${caseId}: ${agent}, layer ${layer}, block ${block}, from byte ${offset} of the layer's region`,
     "",

@@ -68,6 +68,23 @@ test("secrets of the environment go in every form, those of others by their look
   assert.ok(out.endsWith("visible"))
 })
 
+test("secrets of the run itself go, also as bytes, and what is left of one where a text was cut", () => {
+  const bytes = Uint8Array.from({ length: 32 }, (_, i) => (i * 37 + 129) % 256)
+  const hex = Buffer.from(bytes).toString("hex")
+  const one = redactor({ secrets: [bytes, "feedfacecafebeef0123456789abcdef"] })
+  for (const text of [
+    hex,
+    hex.toUpperCase(),
+    Buffer.from(bytes).toString("base64"),
+    `${hex.slice(0, 30)}…`,
+    `…${hex.slice(-30)}`,
+    "feedfacecafebeef0123456789abcde…",
+    "…cafebeef0123456789abcdef",
+  ])
+    assert.match(one.text(`at ${text}`.replace("at …", "at\n…")), /^at\s…?<redacted>…?$/, text)
+  assert.equal(one.text("the feed… of cafés…"), "the feed… of cafés…")
+})
+
 test("what engines say of keys and tokens stays, as long as it opens nothing", () => {
   const text =
     "rkey 0x1f3a of rail 1; key by local rail index; 768 prompt tokens; block_tokens: 16; remote_key=7"

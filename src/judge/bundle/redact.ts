@@ -1,6 +1,6 @@
 import { isIP } from "node:net"
 import { plainLog } from "../../terminal/plain-log.ts"
-import { secretForms, secretName, secretValues } from "./secrets.ts"
+import { type Secret, secretCharsMin, secretForms, secretName, secretValues } from "./secrets.ts"
 
 /** What is known of whoever runs this, and must not leave the machine. */
 export interface Owner {
@@ -10,7 +10,7 @@ export interface Owner {
   /** This machine's name first, then those of others that the user gave. */
   readonly hosts: readonly string[]
   /** Secrets that stand in no environment. */
-  readonly secrets?: readonly string[]
+  readonly secrets?: readonly Secret[]
 }
 
 /** How often something of a kind was replaced. */
@@ -69,6 +69,7 @@ export class Redactor {
     // A colour in the middle of a word would hide it.
     let out = text.includes("\u001b") ? plainLog(text) : text
     for (const secret of this.#secrets) out = this.#replaced(out, "secret", secret)
+    out = this.#withoutCut(out)
     for (const form of secretForms) out = out.replace(form, () => this.#count("secret", "<redacted>"))
     if (this.#home.length > 1) {
       out = out.replace(new RegExp(`${escaped(this.#home)}(?![\\w-])`, "g"), () =>
@@ -129,6 +130,22 @@ export class Redactor {
     return text.split(wanted).reduce((out, part) => `${out}${this.#count(kind, "<redacted>")}${part}`)
   }
 
+  /** At the end of a text that was cut, or at the beginning of one, may stand a part of a secret. */
+  #withoutCut(text: string): string {
+    const parts = text.split(ellipsis)
+    const cut = parts.map((part, i) => {
+      const end = i === parts.length - 1 ? 0 : this.#longest((secret) => endLike(part, secret))
+      const kept = end === 0 ? part : `${part.slice(0, -end)}${this.#count("secret", "<redacted>")}`
+      const start = i === 0 ? 0 : this.#longest((secret) => startLike(kept, secret))
+      return start === 0 ? kept : `${this.#count("secret", "<redacted>")}${kept.slice(start)}`
+    })
+    return cut.join(ellipsis)
+  }
+
+  #longest(lengthOf: (secret: string) => number): number {
+    return Math.max(0, ...this.#secrets.map(lengthOf))
+  }
+
   #named(kind: string, name: string): string {
     return this.#count(kind, this.#placeholder(kind, name))
   }
@@ -147,6 +164,25 @@ export class Redactor {
     this.#counts.set(kind, (this.#counts.get(kind) ?? 0) + 1)
     return text
   }
+}
+
+/** What our own texts have where they were cut. */
+const ellipsis = "…"
+
+/** Characters of the longest beginning of a secret that a text ends with; 0 where that tells nothing. */
+function endLike(text: string, secret: string): number {
+  const most = Math.min(text.length, secret.length - 1)
+  for (let length = most; length >= secretCharsMin; length--)
+    if (text.endsWith(secret.slice(0, length))) return length
+  return 0
+}
+
+/** Characters of the longest end of a secret that a text starts with. */
+function startLike(text: string, secret: string): number {
+  const most = Math.min(text.length, secret.length - 1)
+  for (let length = most; length >= secretCharsMin; length--)
+    if (text.startsWith(secret.slice(-length))) return length
+  return 0
 }
 
 /** Names that only mean something inside of somebody's network. */

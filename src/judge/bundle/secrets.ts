@@ -3,18 +3,23 @@ export const secretName =
   /secret|token|passw|passphrase|credential|api_?key|access_?key|private_?key|_key$|^key$|auth/i
 
 /** Shorter values are no secrets, and would be found everywhere. */
-const lengthMin = 6
+export const secretCharsMin = 6
+
+/** A secret: as text, or as the bytes that it is. */
+export type Secret = string | Uint8Array
 
 /** Values that no text may hold, those of an environment and others, in each form in which programs write such things. */
-export function secretValues(env: NodeJS.ProcessEnv, others: readonly string[]): string[] {
+export function secretValues(env: NodeJS.ProcessEnv, others: readonly Secret[]): string[] {
   const values = Object.entries(env).flatMap(([name, value]) => (secretName.test(name) ? (value ?? []) : []))
-  const forms = [...values, ...others].filter((value) => value.length >= lengthMin).flatMap(formsOf)
+  const forms = [...values, ...others].filter((value) => value.length >= secretCharsMin).flatMap(formsOf)
   // The longest first: a form that holds another must not be torn.
   return [...new Set(forms)].sort((a, b) => b.length - a.length)
 }
 
-function formsOf(value: string): string[] {
-  const bytes = Buffer.from(value, "utf8")
+function formsOf(secret: Secret): string[] {
+  const bytes = typeof secret === "string" ? Buffer.from(secret, "utf8") : Buffer.from(secret)
+  const value = bytes.toString("utf8")
+  const hex = bytes.toString("hex")
   const base64 = bytes.toString("base64")
   return [
     value,
@@ -22,9 +27,10 @@ function formsOf(value: string): string[] {
     base64,
     base64.replace(/=+$/, ""),
     bytes.toString("base64url"),
-    bytes.toString("hex"),
+    hex,
+    hex.toUpperCase(),
     JSON.stringify(value).slice(1, -1),
-    ...value.split(/\r?\n/).filter((line) => line.length >= 2 * lengthMin),
+    ...value.split(/\r?\n/).filter((line) => line.length >= 2 * secretCharsMin),
   ]
 }
 

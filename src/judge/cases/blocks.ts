@@ -93,9 +93,9 @@ const caches: Readonly<Record<string, CacheShape>> = {
   "fp8, 96 numbers a head, 5 heads": { ...smallCache, kvHeads: 5, heads: 5, headDim: 96, elementBytes: 1 },
 }
 
-/** Sequences of several hundred blocks: more than a byte can count. */
+/** Sequences of hundreds and thousands of blocks: more than a byte, ten bits or twelve can count. */
 function* longRounds({ source, target }: Pair, { random }: World): Iterable<SequenceTables> {
-  for (const count of [255, 256, 257, 600])
+  for (const count of [255, 256, 257, 1025, 4099])
     yield randomTables(random, source, target, count * source.cache.blockTokens)
 }
 
@@ -113,7 +113,19 @@ function* farRounds({ source, target }: Pair, { random }: World): Iterable<Seque
   }
 }
 
-const longCache: CacheShape = { ...smallCache, blocks: 640, blockTokens: 2, headDim: 16 }
+/** Blocks of unequal size on the two sides: neither is a multiple of the other. */
+function* unequalRounds({ source, target }: Pair, world: World): Iterable<SequenceTables> {
+  const { random } = world
+  const together = source.cache.blockTokens * target.cache.blockTokens
+  for (const tokens of [1, target.cache.blockTokens, source.cache.blockTokens + 1, together, together + 1])
+    yield randomTables(random, source, target, tokens)
+  for (let round = 0; round < world.rounds(6); round++)
+    yield randomTables(random, source, target, random.between(1, 10 * together))
+}
+
+const smallBlocks: CacheShape = { ...middleCache, blockTokens: 6, blocks: 480 }
+/** Thousands of very small blocks. */
+export const longCache: CacheShape = { ...smallCache, blocks: 4200, blockTokens: 2, headDim: 16 }
 /** More blocks than a page has stamps of 4 bytes, twice. */
 const farCache: CacheShape = {
   ...smallCache,
@@ -216,9 +228,24 @@ export const blocks: readonly JudgeCase[] = [
   ),
   ...bothWays(
     "long",
-    "A prompt of more than 256 blocks loses those that its table cannot count.",
+    "A prompt of hundreds or thousands of blocks loses those that its table cannot count.",
     { cache: longCache },
     longRounds,
+  ),
+  // The larger blocks are once the source's, once the target's.
+  ...(
+    [
+      ["read", { cache: middleCache, targetCache: smallBlocks }],
+      ["write", { cache: smallBlocks, targetCache: middleCache }],
+    ] as const
+  ).map(
+    ([direction, caches]): JudgeCase => ({
+      suite: "blocks",
+      name: `unequal-${direction}`,
+      title: "Two workers whose blocks have unequal sizes take a token from another one's place.",
+      needs: [direction],
+      run: (world) => moveSequences(world, direction, caches, unequalRounds),
+    }),
   ),
   ...bothWays(
     "far-apart",

@@ -1,15 +1,5 @@
 import type { Finding } from "../verify-document.ts"
-
-/** The first block of a case that was wrong, with its bytes. */
-export interface WrongBlock {
-  readonly agent: string
-  readonly layer: number
-  readonly block: number
-  /** Bytes from the start of the layer's region. */
-  readonly offset: number
-  readonly expected: Uint8Array
-  readonly found: Uint8Array
-}
+import type { WrongBlock } from "../wrong-block.ts"
 
 /** A case that found something. */
 export class CaseFailed extends Error {

@@ -113,8 +113,8 @@ async function pagedPool(world: World): Promise<void> {
   await scene.check()
 }
 
-/** One request, layer by layer, each posted by a thread of its own at the same moment. */
-async function layersTogether(world: World): Promise<void> {
+/** One request, layer by layer: all are under way at once, posted one after the other, or each by a thread of its own. */
+async function layersAtOnce(world: World, threads: boolean): Promise<void> {
   const { scene, source, target } = await pairOf(world, { level: "pieces" })
   for (let round = 0; round < world.rounds(8); round++) {
     const count = 50
@@ -129,9 +129,15 @@ async function layersTogether(world: World): Promise<void> {
     const transfers: Transfer[] = []
     for (const pieces of byLayer)
       transfers.push(await scene.prepare(source, target, pieces, { direction: "read" }))
-    for (const transfer of transfers) transfer.posted()
-    const numbers = transfers.map(({ number }) => number)
-    await target.driver.ask("postTogether", { transfers: numbers, timeoutMillis: 20_000 }, { millis: 25_000 })
+    if (threads) {
+      for (const transfer of transfers) transfer.posted()
+      const numbers = transfers.map(({ number }) => number)
+      await target.driver.ask(
+        "postTogether",
+        { transfers: numbers, timeoutMillis: 20_000 },
+        { millis: 25_000 },
+      )
+    } else for (const transfer of transfers) await transfer.post()
     for (const transfer of transfers) {
       await transfer.done()
       await transfer.release()
@@ -248,7 +254,14 @@ export const engineLoad: readonly JudgeCase[] = [
     name: "layers-together",
     title: "Layers that are posted by several threads at once are mixed up.",
     needs: ["pieces", "read", "concurrent", "threads"],
-    run: layersTogether,
+    run: (world) => layersAtOnce(world, true),
+  },
+  {
+    suite: "load",
+    name: "layers-at-once",
+    title: "Layers of one request that are under way at the same time are mixed up.",
+    needs: ["pieces", "read", "concurrent"],
+    run: (world) => layersAtOnce(world, false),
   },
   ...(["read", "write"] as const).map(
     (direction): JudgeCase => ({

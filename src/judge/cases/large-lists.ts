@@ -1,5 +1,7 @@
 import type { JudgeCase } from "./case.ts"
+import type { JudgedAgent } from "./judged-agent.ts"
 import { layOut } from "./lay-out.ts"
+import { type Transfer, timeoutMillisDefault } from "./transfer.ts"
 import { middleCache, pairOf, smallCache, type World } from "./world.ts"
 
 const wideCache = { ...middleCache, blocks: 700 }
@@ -21,7 +23,7 @@ async function longPieces(world: World, direction: "read" | "write"): Promise<vo
 const held = 280
 const piecesEach = 17
 
-/** Many prepared transfers at once, each posted twice: none may take another one's place. */
+/** Many prepared transfers at once, each posted twice, then all of them at the same time: none may take another one's place. */
 async function manyPrepared(world: World): Promise<void> {
   const { scene, source, target } = await pairOf(world, { level: "pieces", cache: smallCache })
   const lengths = Array.from({ length: held * piecesEach }, () => 16)
@@ -40,7 +42,24 @@ async function manyPrepared(world: World): Promise<void> {
     await scene.check()
     target.poisonAgain()
   }
+  if (target.capabilities.includes("concurrent")) {
+    await postAll(target, transfers)
+    for (const transfer of world.random.shuffled(transfers)) await transfer.done()
+    await scene.check()
+    target.poisonAgain()
+  }
   for (const transfer of transfers) await transfer.release()
+}
+
+/** Posts all at the same moment where the engine has a loop for that, and no thread for each of them. */
+async function postAll(poster: JudgedAgent, transfers: readonly Transfer[]): Promise<void> {
+  if (poster.capabilities.includes("threads")) {
+    for (const transfer of transfers) await transfer.post()
+    return
+  }
+  for (const transfer of transfers) transfer.posted()
+  const args = { transfers: transfers.map(({ number }) => number), timeoutMillis: timeoutMillisDefault }
+  await poster.driver.ask("postTogether", args, { millis: 2 * timeoutMillisDefault })
 }
 
 /** Lists that are long in one way or the other. */

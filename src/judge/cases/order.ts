@@ -4,13 +4,12 @@ import { hold } from "./case-failed.ts"
 import type { JudgedAgent } from "./judged-agent.ts"
 import { layOut } from "./lay-out.ts"
 import type { Piece } from "./pieces.ts"
-import { randomTables } from "./tables.ts"
-import { type Pair, pairOf, smallCache, type World } from "./world.ts"
+import { pairOf, smallCache, type World } from "./world.ts"
 
-type Direction = "read" | "write"
+export type Direction = "read" | "write"
 
 /** Two transfers and the pieces of a third, for rounds that look at what is being written. */
-const someLengths = ({ random }: World): number[] =>
+export const someLengths = ({ random }: World): number[] =>
   Array.from({ length: random.between(1, 60) }, () => random.pick([8, 100, 4096, 4096, 20_000]))
 
 /** The whole target is looked at as soon as the engine says that it is done: many times, with other sizes. */
@@ -103,103 +102,10 @@ export function blockPieces(agent: JudgedAgent, from: number, to: number): Piece
   }))
 }
 
-const noteMillis = 5000
-
-/** The other side is told once for each end, and when it hears it the bytes are there. */
-async function notes(world: World, level: "pieces" | "blocks", direction: Direction): Promise<void> {
-  const pair = await pairOf(world, { level })
-  const { scene, source, target } = pair
-  const [poster, listener] = direction === "read" ? [target, source] : [source, target]
-  await sleep(50)
-  await listener.notes()
-  const sent: string[] = []
-  const heard: string[] = []
-  for (let round = 0; round < world.rounds(12); round++) {
-    const note = `request ${round} "of" ${world.random.uint32()} é`
-    const transfer = await prepareSome(world, pair, level, direction, note)
-    // A prepared transfer says its word each time.
-    const posts = level === "pieces" && round % 4 === 0 ? 2 : 1
-    for (let post = 0; post < posts; post++) {
-      sent.push(note)
-      await transfer.post()
-      await hear(listener, heard, sent.length)
-      // The word is the engine's promise: the bytes are looked at before it is asked whether it is done.
-      transfer.land()
-      await scene.check()
-      transfer.mustBe(await transfer.end(), "done")
-    }
-    await transfer.release()
-    target.poisonAgain()
-  }
-  await sleep(100)
-  await hear(listener, heard, 0)
-  const froms = new Set(heard.map((text) => text.split("\0")[0]))
-  hold(
-    froms.size === 1 && froms.has(poster.name),
-    "notes",
-    `notes came from ${[...froms].join(", ")}, not from ${poster.name} alone`,
-  )
-  const texts = heard.map((text) => text.split("\0")[1])
-  hold(
-    texts.join("\n") === sent.join("\n"),
-    "notes",
-    `${sent.length} notes were sent, ${texts.length} came, and they are not the same: ${firstOther(sent, texts)}`,
-  )
-}
-
-function firstOther(sent: readonly string[], heard: readonly (string | undefined)[]): string {
-  const at = [...sent, undefined].findIndex((text, i) => text !== heard[i])
-  return `number ${at} was ${JSON.stringify(sent[at] ?? null)} and came as ${JSON.stringify(heard[at] ?? null)}`
-}
-
-/** Listens until so many have come. */
-async function hear(listener: JudgedAgent, heard: string[], count: number): Promise<void> {
-  for (const end = performance.now() + noteMillis; ; ) {
-    heard.push(...(await listener.notes()).map(({ from, text }) => `${from}\0${text}`))
-    if (heard.length >= count) return
-    hold(
-      performance.now() < end,
-      "notes",
-      `${heard.length} of ${count} notes had come ${noteMillis} ms after the last transfer was posted`,
-    )
-    await sleep(1)
-  }
-}
-
-async function prepareSome(world: World, pair: Pair, level: string, direction: Direction, note: string) {
-  const { scene, source, target } = pair
-  if (level === "pieces") {
-    const pieces = layOut(world.random, { lengths: someLengths(world), source, target, align: 8 })
-    return await scene.prepare(source, target, pieces, { direction, note })
-  }
-  const tokens = world.random.between(1, 30 * source.cache.blockTokens)
-  const tables = randomTables(world.random, source, target, tokens)
-  return await scene.prepareSequence(source, target, tables, { direction, note })
-}
-
-/** A note of a transfer that failed would make the other side free what was never read. */
-async function noNoteOfFailure(world: World): Promise<void> {
-  const { scene, source, target } = await pairOf(world, { level: "blocks" })
-  const tables = randomTables(world.random, source, target, 20 * source.cache.blockTokens)
-  await source.notes()
-  const transfer = await scene.prepareSequence(source, target, tables, { direction: "read", note: "done" })
-  await scene.reuse(source, tables.sourceBlocks)
-  await transfer.post()
-  const end = await transfer.end()
-  transfer.mustBe(end, "failed")
-  transfer.fail()
-  await sleep(100)
-  const notes = await source.notes()
-  hold(
-    notes.length === 0,
-    "notes",
-    `a transfer that failed (${end.error?.code}) told the other side ${JSON.stringify(notes[0]?.text)}`,
-  )
-  await transfer.release()
-  await scene.check()
-}
-
-const eachWay = (make: (direction: Direction) => JudgeCase): JudgeCase[] => [make("read"), make("write")]
+export const eachWay = (make: (direction: Direction) => JudgeCase): JudgeCase[] => [
+  make("read"),
+  make("write"),
+]
 
 export const order: readonly JudgeCase[] = [
   ...eachWay((direction) => ({
@@ -224,20 +130,4 @@ export const order: readonly JudgeCase[] = [
     needs: ["pieces", direction],
     run: (world) => concurrentWriter(world, direction),
   })),
-  ...(["pieces", "blocks"] as const).flatMap((level) =>
-    eachWay((direction) => ({
-      suite: "order",
-      name: `notes-${level}-${direction}`,
-      title: "The other side hears of a transfer before its bytes are there, twice, or never.",
-      needs: level === "pieces" ? ["pieces", "notify", direction] : ["notify", direction],
-      run: (world) => notes(world, level, direction),
-    })),
-  ),
-  {
-    suite: "order",
-    name: "no-note-of-failure",
-    title: "The other side hears that a transfer is done which has failed, and frees what nobody has.",
-    needs: ["read", "notify", "epochs"],
-    run: noNoteOfFailure,
-  },
 ]

@@ -1,8 +1,18 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { JudgeCase } from "./case.ts"
 import { hold, NotSupported } from "./case-failed.ts"
-import { refusalOf } from "./faults/large.ts"
+import {
+  largeCache,
+  mustStillWork,
+  prepareLarge,
+  refusalOf,
+  runToItsEnd,
+  watchMillis,
+} from "./faults/large.ts"
+import { notes } from "./notes.ts"
+import { sequencePieces } from "./pieces.ts"
 import { randomTables } from "./tables.ts"
+import { Transfer } from "./transfer.ts"
 import { pairOf, type World } from "./world.ts"
 
 /** A lease without a sign of life ends after this; a transfer waits for several times as long. */
@@ -11,15 +21,21 @@ const waitMillis = 3500
 /** What was lent has been sealed by then. */
 const sealMillis = 150
 
-/** A transfer is prepared, and posted long after: what was lent for it must still be there. */
+/** Transfers are prepared, and posted long after: what was lent for each of them must still be there. */
 async function postedLate(world: World): Promise<void> {
   onlyOurs(world)
   const { scene, source, target } = await pairOf(world, { level: "blocks", options: { holdMillis } })
-  const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
-  const transfer = await scene.prepareSequence(source, target, tables, { direction: "read" })
+  const transfers: Transfer[] = []
+  for (let i = 0; i < 5; i++) {
+    const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
+    transfers.push(await scene.prepareSequence(source, target, tables, { direction: "read" }))
+  }
   await sleep(waitMillis)
-  await transfer.run()
-  await scene.check()
+  for (const transfer of transfers) {
+    await transfer.run()
+    await scene.check()
+    target.poisonAgain()
+  }
 }
 
 /** A lease is taken back, and its holder has been told: a read under it must fail, though its bytes are still there. */
@@ -32,11 +48,16 @@ async function underWithdrawnLease(world: World): Promise<void> {
   const transfer = await scene.prepareSequence(source, target, tables, level)
   await source.driver.ask("withdraw", { offer: transfer.offer })
   await sleep(waitMillis)
-  const refused = await refusalOf(transfer.post())
-  const end = refused === undefined ? await transfer.end() : undefined
+  const end = await runToItsEnd(transfer)
   hold(end?.state !== "done", "no-error", "a read under a lease that was taken back was called done")
   transfer.fail()
   await scene.check()
+}
+
+/** The source hears of reads in one call as it does of the others. */
+async function notesOfOneCall(world: World): Promise<void> {
+  onlyOurs(world)
+  await notes(world, "blocks", "read", { pull: true })
 }
 
 /** A read in one call finds wrong bytes: its note must not say that it is done. */
@@ -51,8 +72,7 @@ async function noNoteOfWrongBytes(world: World): Promise<void> {
   await sleep(sealMillis)
   const at = tables.sourceBlocks[3]! * source.blockBytes + 5
   source.memory(0)[at]! ^= 1
-  const refused = await refusalOf(transfer.post())
-  const end = refused === undefined ? await transfer.end() : undefined
+  const end = await runToItsEnd(transfer)
   source.memory(0)[at] = source.expected[0]![at]!
   hold(end?.state !== "done", "no-error", "one bit changed after it was lent, and the read was called done")
   transfer.fail()
@@ -60,6 +80,62 @@ async function noNoteOfWrongBytes(world: World): Promise<void> {
   const notes = await source.notes()
   hold(notes.length === 0, "notes", `a read that failed told its source ${JSON.stringify(notes[0]?.text)}`)
   await scene.check()
+}
+
+/**
+ * Blocks that a peer fills are taken back while it writes: from the answer on they are their owner's, and nothing of that write
+ * comes any more.
+ */
+async function withdrawnUnderWay(world: World): Promise<void> {
+  onlyOurs(world)
+  const pair = await pairOf(world, { level: "blocks", cache: largeCache })
+  const { scene, target } = pair
+  for (const delayMillis of [0, 1, 2, 4, 8].slice(0, world.rounds(8))) {
+    const transfer = await prepareLarge(world, pair, "blocks", { direction: "write" })
+    await transfer.post()
+    await sleep(delayMillis)
+    await target.driver.ask("withdraw", { offer: transfer.offer })
+    // Somebody else's from now on.
+    transfer.fail()
+    target.poisonAgain()
+    transfer.mustBe(await transfer.end(), "failed", "done")
+    await sleep(watchMillis)
+    await scene.check()
+    await transfer.release()
+    scene.forget(target)
+  }
+  await mustStillWork(world, pair, "blocks")
+}
+
+/** What was lent to be filled is read, and what was lent for reading is filled: neither goes, and nothing moves. */
+async function otherWay(world: World): Promise<void> {
+  onlyOurs(world)
+  const { scene, source, target } = await pairOf(world, { level: "blocks" })
+  for (const direction of ["read", "write"] as const) {
+    const tables = randomTables(world.random, source, target, 6 * source.cache.blockTokens)
+    const { tokens, sourceBlocks, targetBlocks } = tables
+    const [poster, peer] = direction === "read" ? [target, source] : [source, target]
+    await scene.connect(poster, peer)
+    const [lent, blocks] = direction === "read" ? [sourceBlocks, targetBlocks] : [targetBlocks, sourceBlocks]
+    const access = direction === "read" ? "write" : "read"
+    const { offer } = await peer.driver.ask("lend", { blocks: lent, tokens, access })
+    const pieces = sequencePieces(source.cache, target.cache, tables)
+    const refused = await refusalOf(
+      (async () => {
+        // With stamps alone: a proof would fail for reasons of its own.
+        const options = { direction, integrity: "epoch", sequence: { offer, blocks, tokens } } as const
+        const end = await runToItsEnd(await Transfer.prepare(source, target, pieces, options))
+        const what = `a ${direction} of blocks that were lent for a ${access} was called done`
+        hold(end?.state !== "done", "no-error", what)
+      })(),
+    )
+    hold(
+      refused === undefined || refused.text !== "",
+      "no-reason",
+      `a ${direction} was refused without a word`,
+    )
+    await scene.check()
+  }
 }
 
 function onlyOurs({ engine }: World): void {
@@ -82,6 +158,29 @@ export const ownLeases: readonly JudgeCase[] = [
       "A request reads blocks that their owner has taken back, because nobody looked at the lease again.",
     needs: ["read", "blocks", "epochs"],
     run: underWithdrawnLease,
+  },
+  {
+    suite: "faults",
+    name: "withdrawn-under-way-write",
+    title:
+      "Blocks that were taken back from their writer are still written, over what the next request has there.",
+    needs: ["write", "blocks", "epochs"],
+    run: withdrawnUnderWay,
+  },
+  {
+    suite: "faults",
+    name: "lent-the-other-way",
+    title:
+      "Blocks that are being filled are read before they are full, or blocks that are being read are written over.",
+    needs: ["read", "write", "blocks", "epochs"],
+    run: otherWay,
+  },
+  {
+    suite: "order",
+    name: "notes-one-call",
+    title: "The short way to read a sequence tells its source too early, twice, or never.",
+    needs: ["read", "blocks", "notify"],
+    run: notesOfOneCall,
   },
   {
     suite: "order",

@@ -10,19 +10,19 @@ const roles = [
   ...[1, 3].map((rails) => ({ name: `decode-${rails}-rails`, cache, holds: "poison" as const, rails })),
 ]
 
-/** Each target reads from each source: odd sums of bytes, single bytes, and pieces around the sizes at which they are cut. */
-async function unequalRails(world: World): Promise<void> {
+/** From each source to each target: odd sums of bytes, single bytes, and pieces around the sizes at which they are cut. */
+async function unequalRails(world: World, direction: "read" | "write"): Promise<void> {
   const scene = await world.scene({ level: "pieces", roles })
   for (const target of scene.agents.slice(3)) {
     for (const source of scene.agents.slice(0, 3)) {
       for (const lengths of [
-        [1],
         Array.from({ length: 37 }, () => world.random.between(1, 9000)),
+        [1],
         [262_147, 3, 131_073, 65_535],
         Array.from({ length: 100 }, () => 16_384),
       ]) {
         const pieces = layOut(world.random, { lengths, source, target, align: 1 })
-        await (await scene.prepare(source, target, pieces, { direction: "read" })).run()
+        await (await scene.prepare(source, target, pieces, { direction })).run()
         await scene.check([source, target])
         target.poisonAgain()
       }
@@ -53,7 +53,14 @@ export const pairs: readonly JudgeCase[] = [
     name: "unequal-rails",
     title: "Two hosts with other numbers of NICs exchange wrong keys, or lose a rail's part.",
     needs: ["pieces", "read", "peers"],
-    run: unequalRails,
+    run: (world) => unequalRails(world, "read"),
+  },
+  {
+    suite: "pairs",
+    name: "unequal-rails-write",
+    title: "A host with other NICs than its peer writes past it, or loses a rail's part.",
+    needs: ["pieces", "write", "peers"],
+    run: (world) => unequalRails(world, "write"),
   },
   {
     suite: "pairs",

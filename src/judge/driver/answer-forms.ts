@@ -1,4 +1,5 @@
 import { z } from "zod"
+import { plainLog } from "../../terminal/plain-log.ts"
 import { type Answers, capabilities, type Op } from "./protocol.ts"
 
 /** Texts of a driver: what is longer is no answer, but an attack on whoever keeps it. */
@@ -7,31 +8,46 @@ const cardMax = 2 ** 22
 const regionsMax = 4096
 
 const line = z.string().max(textMax)
+/** What is shown to people, and is no key of anything. */
+const words = line.transform(plainLog)
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const micros = z.number().min(0).finite()
 const nothing = z.object({})
 
 const receipt = z.object({
   bytes: count,
-  path: line,
-  rails: z.array(z.object({ rail: line, bytes: count })).max(regionsMax),
-  integrity: line.exactOptional(),
+  path: words,
+  rails: z.array(z.object({ rail: words, bytes: count })).max(regionsMax),
+  integrity: words.exactOptional(),
+  sequence: z
+    .object({
+      source: words,
+      target: words,
+      direction: z.enum(["read", "write"]),
+      tokens: count,
+      layers: count,
+      blocks: count,
+      hashes: count,
+      ticket: words,
+    })
+    .exactOptional(),
 })
 
 /** What each answer must look like: a driver is another program, and its engine has other authors. */
 export const answerForms: { readonly [O in Op]: z.ZodType<Answers[O]> } = {
   open: z.object({
-    about: line,
-    version: line,
-    libraries: z.array(line).max(regionsMax),
+    about: words,
+    version: words,
+    libraries: z.array(words).max(regionsMax),
     capabilities: z.array(z.enum(capabilities)).max(capabilities.length),
+    reasons: z.partialRecord(z.enum(capabilities), words).exactOptional(),
     memory: z
       .array(z.object({ path: z.string().regex(/^\/proc\/(self|\d+)\/fd\/\d+$/), bytes: count.min(1) }))
       .max(regionsMax),
     micros: z.object({ open: micros, register: micros }),
   }),
   invite: z.object({ card: z.string().max(cardMax) }),
-  connect: z.object({ path: line.exactOptional() }),
+  connect: z.object({ path: words.exactOptional() }),
   disconnect: nothing,
   lend: z.object({ offer: line }),
   withdraw: nothing,
@@ -41,7 +57,7 @@ export const answerForms: { readonly [O in Op]: z.ZodType<Answers[O]> } = {
   postTogether: nothing,
   wait: z.object({
     state: z.enum(["pending", "done", "failed", "cancelled"]),
-    error: z.object({ code: line, text: line }).exactOptional(),
+    error: z.object({ code: words, text: words }).exactOptional(),
     receipt: receipt.exactOptional(),
   }),
   cancel: nothing,

@@ -83,10 +83,10 @@ test("memory of a driver that was killed can still be looked at", async () => {
 })
 
 test("an engine's error keeps its code, and nothing that a terminal would obey", async () => {
-  const rude = `({ call }) => line({ call, error: { code: "NOPE\\u001b[2J", text: "a\\nb" } })`
+  const rude = `({ call }) => line({ call, error: { code: "NOPE\\u001b[2J\\u0007", text: "a\\nb" } })`
   await using one = await DriverProcess.start(driver(rude))
   const { code, text } = await failure("error", one.ask("notes", {}))
-  assert.equal(code, "NOPE\\u{1b}[2J")
+  assert.equal(code, "NOPE\\u{7}")
   assert.equal(text, "a\\u{a}b")
 })
 

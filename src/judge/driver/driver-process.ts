@@ -6,9 +6,12 @@ import { oneLine } from "../../terminal/one-line.ts"
 import type { EngineCommand } from "../engines/engine-command.ts"
 import { answerForms, envelope } from "./answer-forms.ts"
 import { AnswerLines } from "./answer-lines.ts"
+import { childEnd } from "./child-end.ts"
 import { DriverFailed, type DriverFailure } from "./driver-failed.ts"
 import { DriverMemory } from "./driver-memory.ts"
+import { engineLine } from "./engine-text.ts"
 import { LastWords } from "./last-words.ts"
+import { removeLeftovers } from "./leftovers.ts"
 import type { Answers, Op, Questions } from "./protocol.ts"
 
 /** Time for an answer when nobody says otherwise, beside the time that the question itself names. */
@@ -36,6 +39,7 @@ export class DriverProcess implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>()
   readonly #ended: Promise<void>
   #nextCall = 1
+  #answeredAt = performance.now()
   #memory: DriverMemory | undefined
   /** Why nothing can be asked any more. */
   #gone: { readonly text: string } | undefined
@@ -74,8 +78,9 @@ export class DriverProcess implements AsyncDisposable {
     // What is written to one that has died goes nowhere; its end is told by its exit.
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on("error", () => {})
     child.on("error", () => {})
-    this.#ended = once(child, "close").then(([code, signal]) => {
+    this.#ended = childEnd(child).then(({ code, signal }) => {
       letGo(child)
+      removeLeftovers(this.pid)
       this.#lose(signal === null ? `exited with code ${code}` : `ended by ${signal}`)
     })
   }
@@ -88,6 +93,11 @@ export class DriverProcess implements AsyncDisposable {
   /** False once it has ended, or has written what is no answer. */
   get alive(): boolean {
     return this.#gone === undefined
+  }
+
+  /** When it last answered a question, by `performance.now`; when it was started, before that. */
+  get answeredAt(): number {
+    return this.#answeredAt
   }
 
   /** Resolves when the process is no more. */
@@ -166,16 +176,17 @@ export class DriverProcess implements AsyncDisposable {
 
   #hear(line: string): void {
     const read = envelope.safeParse(parsed(line))
-    if (!read.success) return this.#spoil(`a line that is no answer: ${oneLine(line, 80)}`)
+    if (!read.success) return this.#spoil(`a line that is no answer: ${engineLine(line, 80)}`)
     const message = read.data
     const waiting = this.#waiting.get(message.call)
     // An answer that comes after its question was given up.
     if (waiting === undefined) return
     this.#waiting.delete(message.call)
+    this.#answeredAt = performance.now()
     clearTimeout(waiting.timer)
     if ("error" in message) {
       const { code, text } = message.error
-      waiting.reject(this.#failed("error", oneLine(text, textChars), oneLine(code, 80)))
+      waiting.reject(this.#failed("error", engineLine(text, textChars), engineLine(code, 80)))
       return
     }
     const answer = answerForms[waiting.op].safeParse(message.answer)

@@ -113,7 +113,7 @@ export interface Questions {
   disconnect: { readonly peer: string }
   /** Lends blocks to a peer, for reading or to be filled. Engines without leases answer `offer: ""`. */
   lend: { readonly blocks: readonly number[]; readonly tokens: number; readonly access: "read" | "write" }
-  /** Takes a lease back. */
+  /** Takes a lease back. Answered when the blocks are the owner's again: no peer writes into them any more. */
   withdraw: { readonly offer: string }
   /** Says that blocks were given to another sequence: their stamps move. Before the judge writes the new bytes. */
   reuse: { readonly blocks: readonly number[] }
@@ -172,6 +172,8 @@ export interface Answers {
     /** Files of the engine's own libraries that the process has loaded, where that tells something. */
     readonly libraries: readonly string[]
     readonly capabilities: readonly Capability[]
+    /** Of capabilities that it does not list, why not. */
+    readonly reasons?: { readonly [C in Capability]?: string }
     /** One file for each region, and its bytes. */
     readonly memory: readonly { readonly path: string; readonly bytes: number }[]
     readonly micros: { readonly open: number; readonly register: number }
@@ -215,6 +217,27 @@ export interface EngineReceipt {
   readonly rails: readonly { readonly rail: string; readonly bytes: number }[]
   /** The level of proof and what came of it: "full identical", "epoch current", "none unchecked". */
   readonly integrity?: string
+  /** What else a receipt of a sequence says, where it says so. */
+  readonly sequence?: SequenceReceipt
+}
+
+/** What a receipt says of any transfer. */
+export type BytesReceipt = Omit<EngineReceipt, "sequence">
+
+/** A receipt's own words on the transfer of a sequence. */
+export interface SequenceReceipt {
+  /** The agent whose bytes were moved, and the one that has them now, by their names. */
+  readonly source: string
+  readonly target: string
+  readonly direction: "read" | "write"
+  readonly tokens: number
+  readonly layers: number
+  /** Blocks of the target. */
+  readonly blocks: number
+  /** Hashes that were compared: one for a layer of a block of the source. */
+  readonly hashes: number
+  /** Names this transfer alone. */
+  readonly ticket: string
 }
 
 export type Op = keyof Questions

@@ -41,10 +41,14 @@ export async function engineCommand(spec: EngineSpec): Promise<EngineCommand | U
     case "mooncake": {
       const peer = await findPeer(spec.family, spec.version, { path: spec.path })
       if ("unavailable" in peer) return peer
-      return { spec, command: peer.python, args: peer.args, env: peer.env, about: peer.about }
+      const { python, args, env, about, path } = peer
+      return { spec: path === undefined ? spec : { ...spec, path }, command: python, args, env, about }
     }
   }
 }
+
+/** What drivers of this run were given and nobody else may read. */
+export const engineSecrets = (): readonly string[] => (ownSecret === undefined ? [] : [ownSecret])
 
 /** One for each run of the judge: drivers of another run are strangers. */
 function runSecret(): string {

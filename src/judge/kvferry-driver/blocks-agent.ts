@@ -62,7 +62,7 @@ export class BlocksAgent implements DrivenAgent {
   ): Promise<BlocksAgent> {
     const started = performance.now()
     const heard: Answers["notes"]["notes"][number][] = []
-    const { paths, required, rdma, rails, host, integrity, encryption, threads, holdMillis } = options
+    const { paths, required, rdma, rails, host, integrity, floor, encryption, threads, holdMillis } = options
     const agent = await openAgent({
       name,
       model: "judge",
@@ -73,6 +73,7 @@ export class BlocksAgent implements DrivenAgent {
       rails,
       host,
       integrity: integrity ?? "full",
+      ...(floor === undefined ? {} : { integrityFloor: floor }),
       encryption,
       ...(threads === undefined ? {} : { movers: { threads } }),
       // The judge itself must write into the memory of both sides: nothing is sealed against writers.
@@ -151,9 +152,12 @@ export class BlocksAgent implements DrivenAgent {
     return lent.id
   }
 
-  withdraw(offer: string): void {
+  /** Resolves when the blocks are this side's again: a writer may have to be fenced off first. */
+  async withdraw(offer: string): Promise<void> {
     // One that has ended by itself is nobody's mistake.
-    this.#lent.get(offer)?.withdraw()
+    const lent = this.#lent.get(offer)
+    lent?.withdraw()
+    await lent?.ended
   }
 
   reuse(blocks: readonly number[]): void {
@@ -188,7 +192,7 @@ export class BlocksAgent implements DrivenAgent {
     const { offer, blocks, tokens } = sequence!
     const level = this.#level(peer, integrity)
     const from = Uint32Array.from(blocks)
-    const more = { integrity: level, ...(note === undefined ? {} : { note }) }
+    const more = { ...level, ...(note === undefined ? {} : { note }) }
     return {
       post: (timeoutMillis) =>
         this.#running(() => this.#cache.write(peer, { lease: offer, from, tokens, timeoutMillis, ...more })),
@@ -200,7 +204,7 @@ export class BlocksAgent implements DrivenAgent {
     const { offer, blocks, tokens } = sequence!
     const level = this.#level(peer, integrity)
     const into = Uint32Array.from(blocks)
-    const more = { integrity: level, ...(note === undefined ? {} : { note }) }
+    const more = { ...level, ...(note === undefined ? {} : { note }) }
     return {
       post: (timeoutMillis) =>
         this.#running(() => this.#cache.read(peer, { lease: offer, into, tokens, timeoutMillis, ...more })),
@@ -219,7 +223,7 @@ export class BlocksAgent implements DrivenAgent {
       if (lease.granted.tokens !== tokens) {
         throw usage(`${lease.granted.tokens} tokens were lent, and ${tokens} are to be read`)
       }
-      const read = this.#cache.prepareRead(lease, Uint32Array.from(blocks), { integrity: level })
+      const read = this.#cache.prepareRead(lease, Uint32Array.from(blocks), level)
       const tell = note === undefined ? () => {} : () => this.#cache.notify(peer, note)
       return {
         post: (timeoutMillis) => this.#running(() => read.post({ timeoutMillis }), tell),
@@ -238,11 +242,12 @@ export class BlocksAgent implements DrivenAgent {
    * Hashes cover all heads of a rank: between ranks with other heads the strongest level is that of the stamps. kvferry refuses to
    * choose it by itself; a program does, and so does this one where nobody names a level.
    */
-  #level({ card }: Peer, named: string | undefined): IntegrityLevel {
+  #level({ card }: Peer, named: string | undefined): { readonly integrity?: IntegrityLevel } {
     const { firstHead, heads } = this.#cache.layout
     const same = card.layout.firstHead === firstHead && card.layout.heads === heads
-    const { integrity } = this.#options
-    return integrityOf(named, same ? (integrity ?? "full") : (integrity ?? "epoch"))
+    // What the agent was opened with is its own to remember.
+    if (named === undefined && (same || this.#options.integrity !== undefined)) return {}
+    return { integrity: integrityOf(named, "epoch") }
   }
 
   /** Claims a lease, once for all transfers that use it. */
@@ -288,7 +293,8 @@ export class BlocksAgent implements DrivenAgent {
     return { ended: ended.catch(endOf), cancel: () => ticket.cancel() }
   }
 
-  #receiptOf({ bytes, path, integrity }: TransferReceipt): EngineReceipt {
+  #receiptOf(receipt: TransferReceipt): EngineReceipt {
+    const { bytes, path, integrity, source, target, direction, tokens, layers, blocks, ticket } = receipt
     return {
       bytes,
       path: this.#options.pathName ?? path.transport,
@@ -297,6 +303,16 @@ export class BlocksAgent implements DrivenAgent {
         bytes: moved,
       })),
       integrity: `${integrity.level} ${integrity.verdict}`,
+      sequence: {
+        source: source.agentId,
+        target: target.agentId,
+        direction,
+        tokens,
+        layers,
+        blocks,
+        hashes: integrity.checked,
+        ticket,
+      },
     }
   }
 }

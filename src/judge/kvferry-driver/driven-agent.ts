@@ -21,7 +21,7 @@ export interface DrivenAgent extends AsyncDisposable {
   connect(peer: string, card: string): Promise<string>
   disconnect(peer: string): Promise<void>
   lend(question: Questions["lend"]): string
-  withdraw(offer: string): void
+  withdraw(offer: string): Promise<void> | void
   reuse(blocks: readonly number[]): void
   prepare(question: Questions["prepare"]): Promise<PreparedTransfer>
   /** What peers said since the last call, in order. */

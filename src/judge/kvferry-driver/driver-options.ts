@@ -1,10 +1,11 @@
-import { defaultRdmaSettings, type FabricProvider, type RdmaSettings } from "../../config/rdma-settings.ts"
+import { defaultRdmaSettings, type RdmaSettings } from "../../config/rdma-settings.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import { type IntegrityLevel, integrityLevels } from "../../receipt/receipt.ts"
 import { rdmaConfig } from "../../serve/rdma-config.ts"
 import { defaultPaths } from "../../serve/transports.ts"
 import type { Encryption } from "../../transport/tcp/tcp.ts"
 import type { Questions } from "../driver/protocol.ts"
+import { providerPaths } from "../kvferry-paths.ts"
 
 /** What an agent under judgement is opened with. */
 export interface DriverOptions {
@@ -19,6 +20,8 @@ export interface DriverOptions {
   readonly host: string
   /** What is used where a transfer names none. */
   readonly integrity: IntegrityLevel | undefined
+  /** What no transfer goes below. */
+  readonly floor: IntegrityLevel | undefined
   readonly encryption: Encryption
   /** Threads that copy and hash; kvferry's own choice when absent. */
   readonly threads: number | undefined
@@ -34,6 +37,7 @@ const leaseMillisDefault = 600_000
 const known = [
   "host",
   "integrity",
+  "floor",
   "encryption",
   "threads",
   "leaseMillis",
@@ -41,12 +45,6 @@ const known = [
   "pull",
   "paths",
 ] as const
-
-/** libfabric's providers for machines without a NIC, as paths: they are no one's default. */
-const providerPaths: Readonly<Record<string, FabricProvider>> = {
-  "libfabric-tcp": "tcp",
-  "libfabric-shm": "shm",
-}
 
 /** Reads the options of `open`. @throws KvError KV_USAGE for one that is unknown or makes no sense. */
 export function driverOptions({ path, rails, options }: Questions["open"]): DriverOptions {
@@ -63,10 +61,8 @@ export function driverOptions({ path, rails, options }: Questions["open"]): Driv
     rdma: provider === undefined ? settings : { ...settings, fabricProviders: [provider] },
     rails: rails ?? 1,
     host: text(options["host"] ?? "127.0.0.1", "host"),
-    integrity:
-      options["integrity"] === undefined
-        ? undefined
-        : oneOf(options["integrity"], "integrity", integrityLevels),
+    integrity: level(options["integrity"], "integrity"),
+    floor: level(options["floor"], "floor"),
     encryption: oneOf(options["encryption"] ?? "none", "encryption", ["none", "tls"] as const),
     threads: options["threads"] === undefined ? undefined : whole(options["threads"], "threads"),
     leaseMillis: whole(options["leaseMillis"] ?? leaseMillisDefault, "leaseMillis"),
@@ -85,6 +81,9 @@ export function ownRdma(rdma: RdmaSettings): Partial<Omit<RdmaSettings, "origins
 export function integrityOf(text: string | undefined, fallback: IntegrityLevel): IntegrityLevel {
   return text === undefined ? fallback : oneOf(text, "integrity", integrityLevels)
 }
+
+const level = (value: unknown, name: string): IntegrityLevel | undefined =>
+  value === undefined ? undefined : oneOf(value, name, integrityLevels)
 
 /** Allowed transports, best first, where the engine's name says none. */
 function pathList(value: unknown): readonly string[] {

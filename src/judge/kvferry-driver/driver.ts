@@ -35,8 +35,8 @@ export class Driver {
       return {}
     },
     lend: (args) => ({ offer: this.#agent.lend(args) }),
-    withdraw: ({ offer }) => {
-      this.#agent.withdraw(offer)
+    withdraw: async ({ offer }) => {
+      await this.#agent.withdraw(offer)
       return {}
     },
     reuse: ({ blocks }) => {

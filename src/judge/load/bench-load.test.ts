@@ -43,6 +43,14 @@ test(
     const text = loadLines(document, style).join("\n")
     assert.match(text, /3 blocks × 2 layers × 4.00 KiB: 24.0 KiB a round, read/)
     assert.match(text, /GB\/s .*Gb\/s .*× kvferry:shm .*p99\.9 .*CPU s\/GB/)
+    const narrow = loadLines(document, style, 80)
+    assert.ok(narrow.some((line) => /^engine +GB\/s .*of memcpy$/.test(line)))
+    assert.ok(narrow.some((line) => /^engine +p50 .*CPU s\/GB$/.test(line)))
+    assert.ok(
+      narrow
+        .filter((line) => /^(engine|kvferry:tcp) .*(GB|p50)/.test(line))
+        .every((line) => line.length <= 80),
+    )
     assert.ok(text.includes(`hash ${shm.hash}: every byte right, memcpy, kvferry:shm, kvferry:tcp`))
   },
 )
@@ -63,6 +71,20 @@ test(
     }
   },
 )
+
+test("no rate takes more processors than there are, also where many post at once", limit, async () => {
+  // Long enough for each to lose its processor to the others again and again.
+  const flags = { decodeEngines: 6, blockBytes: 65_536, blocks: 10, numBlocks: 80, duration: 1.5 }
+  const { document } = await benchTiny({ ...flags, engines: ["kvferry:shm", "memcpy"] })
+  for (const { engine, bytesPerSecond, cpuSecondsPerGb } of document.results) {
+    const processors = (bytesPerSecond!.median / 1e9) * cpuSecondsPerGb!
+    assert.ok(processors < 1.5 * document.machine.cores, `${engine}: ${processors} processors`)
+  }
+  assert.match(
+    resultOf(document, "memcpy").about,
+    document.machine.cores > 1 ? /one or \d+ threads/ : /one thread/,
+  )
+})
 
 test("one that moves wrong bytes has no rate, and is told what they are", limit, async () => {
   for (const [lie, words] of [
@@ -126,7 +148,35 @@ test("one that dies in mid-run leaves what it has, and the others go on", limit,
   assert.equal(dead.microsByRound.filter((micros) => micros !== null).length, 2)
   assert.equal(dead.bytesPerSecond, undefined)
   assert.equal(resultOf(document, "kvferry:shm").verdict, "identical")
-  assert.match(loadLines(document, style).join("\n"), /kvferry:cma: failed: after 2 whole rounds/)
+  assert.equal(resultOf(document, "memcpy").microsByRound.length, 4)
+  assert.match(
+    loadLines(document, style).join("\n"),
+    /kvferry:cma: failed: after 2 whole rounds.*; PARTIAL: [\d.]+ GB\/s in 2 whole rounds/,
+  )
+})
+
+test("when no engine is left, the ceiling is not measured to its end", limit, async () => {
+  let pid = 0
+  const { document } = await benchTiny(
+    { rounds: 50 },
+    {
+      placement: {
+        ...liars("honest"),
+        start: async (...all) => {
+          const agent = await liars("honest").start(...all)
+          if ("pid" in agent) pid = Number(agent.pid)
+          return agent
+        },
+      },
+      onStep: (label) => {
+        if (label.startsWith("round 2 of 50: kvferry")) process.kill(pid, "SIGKILL")
+      },
+    },
+  )
+  assert.match(resultOf(document, "kvferry").why!, /after 1 whole round: /)
+  const { microsByRound, hash } = resultOf(document, "memcpy")
+  assert.ok(microsByRound.length <= 3, `${microsByRound.length} rounds`)
+  assert.ok(hash, "what it moved is looked at all the same")
 })
 
 test("an abort leaves what there is, as partial", limit, async () => {
@@ -143,6 +193,13 @@ test("an abort leaves what there is, as partial", limit, async () => {
   assert.equal(document.interrupted, true)
   assert.ok(resultOf(document, "kvferry").bytesPerSecond!.median > 0)
   assert.match(loadLines(document, style).join("\n"), /PARTIAL: interrupted, [23] of 50 rounds/)
+})
+
+test("an abort before anything has run leaves a document without results", limit, async () => {
+  const controller = new AbortController()
+  const { document } = await benchTiny({}, { signal: controller.signal, onStep: () => controller.abort() })
+  assert.equal(document.interrupted, true)
+  assert.ok(document.results.every(({ bytesPerSecond }) => bytesPerSecond === undefined))
 })
 
 test(

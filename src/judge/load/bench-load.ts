@@ -8,6 +8,7 @@ import type { WrongBytes } from "./contender.ts"
 import { type DealtLoad, dealLoad } from "./deal-load.ts"
 import type { EngineLoad } from "./engine-load.ts"
 import { fitMemory } from "./fit-memory.ts"
+import { roundsForInterval } from "./intervals.ts"
 import { lineRates, lineRateText } from "./line-rates.ts"
 import type { LoadRequest } from "./load-request.ts"
 import { loadResults } from "./load-results.ts"
@@ -125,10 +126,15 @@ function benched(
       tookMillis: run.tookMillis,
       machine: machineFacts(),
       evidence: evidenceOf(results),
-      shape: shapeOf(request, dealt),
+      shape: { ...shapeOf(request), bytes: dealt.bytes },
       notes: [
         ...request.notes,
         ...run.notes,
+        ...(request.rounds < roundsForInterval
+          ? [
+              `${request.rounds} round${request.rounds === 1 ? " is" : "s are"} too few for intervals of 95 %, which take ${roundsForInterval}: those told are the span of the rounds`,
+            ]
+          : []),
         lineRateText(lineRates()),
         ...(request.verbose ? ["logging was on (--verbose): rates are lower than they could be"] : []),
         ...(logging.length === 0
@@ -148,7 +154,8 @@ function benched(
   }
 }
 
-function shapeOf(request: LoadRequest, { bytes }: DealtLoad): LoadShape {
+/** What was asked for, as it stands in a document; how many bytes that are, the dealt load knows. */
+export function shapeOf(request: LoadRequest): Omit<LoadShape, "bytes"> {
   const { op, blockBytes, blocks, numBlocks, layers, randomBlocks, seed, threads, batch } = request
   const { prefillEngines, decodeEngines, prefillTp, decodeTp, strategy, integrity, model } = request
   return {
@@ -168,7 +175,6 @@ function shapeOf(request: LoadRequest, { bytes }: DealtLoad): LoadShape {
     strategy,
     integrity,
     ...(model === undefined ? {} : { model: model.model.name }),
-    bytes,
   }
 }
 

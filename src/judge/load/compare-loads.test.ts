@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import type { LoadDocument, LoadResult } from "../load-document.ts"
 import { Random } from "../random.ts"
-import { compareLoads, readLoadDocument } from "./compare-loads.ts"
+import { checkComparable, compareLoads, readLoadDocument } from "./compare-loads.ts"
 
 /** Times around `micros`, `spread` of it to either side, always the same ones for a seed. */
 function times(micros: number, spread: number, seed: number): number[] {
@@ -88,6 +88,18 @@ test("the same speed is the same, a tenth more is faster or slower, and noise is
   assert.equal(verdictOf(before, pair(times(100, 0.9, 5))), "too noisy")
 })
 
+test("five rounds say nothing, however alike they are", () => {
+  const [few, many] = [pair(times(100, 0.01, 1).slice(0, 5)), pair(times(50, 0.01, 2))]
+  for (const [before, now] of [
+    [few, many],
+    [many, few],
+  ] as const) {
+    const told = compareLoads(before, now).find(({ engine }) => engine === "kvferry")
+    assert.equal(told?.verdict, "too noisy")
+    assert.match(told.why, /5 rounds|, 5 now/)
+  }
+})
+
 test("a busier machine slows the ceiling too, and that is no regression", () => {
   const before = pair(times(100, 0.01, 1))
   const [{ why, verdict }] = compareLoads(before, pair(times(200, 0.01, 2), times(100, 0.01, 3))) as [
@@ -119,6 +131,11 @@ test("another load is not compared, and what is no document is refused", () => {
   const before = pair(times(100, 0.01, 1))
   const other = documentOf([result("kvferry", times(100, 0.01, 1))], { blocks: 20 })
   assert.throws(() => compareLoads(before, other), /blocks 10 then, 20 now/)
+  assert.throws(() => checkComparable(before, other.shape, ["kvferry"]), /blocks 10 then, 20 now/)
+  const none = /none of the engines/
+  assert.throws(() => checkComparable(before, before.shape, ["kvferry:tcp"]), none)
+  assert.throws(() => checkComparable(before, before.shape, ["memcpy"]), none)
+  checkComparable(before, before.shape, ["kvferry:tcp", "kvferry"])
   const folder = mkdtempSync(join(tmpdir(), "kvferry-compare-"))
   try {
     const file = join(folder, "a.json")
@@ -127,6 +144,9 @@ test("another load is not compared, and what is no document is refused", () => {
       assert.throws(() => readLoadDocument(file), /--compare cannot use/)
     }
     assert.throws(() => readLoadDocument(join(folder, "none")), /ENOENT/)
+    writeFileSync(file, '{"schema":"kvferry/verify/1"}')
+    assert.throws(() => readLoadDocument(file), /"kvferry\/verify\/1", and wanted is kvferry\/load\/1/)
+    assert.throws(() => readLoadDocument("/dev/zero"), /more than 64.0 MiB/)
     writeFileSync(file, JSON.stringify(before))
     assert.equal(readLoadDocument(file).results.length, 2)
   } finally {

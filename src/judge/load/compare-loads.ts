@@ -1,40 +1,12 @@
-import { readFileSync } from "node:fs"
+import { closeSync, openSync, readSync } from "node:fs"
 import { z } from "zod"
 import { quantileOf } from "../../bench/statistics.ts"
 import { KvError } from "../../errors/kv-error.ts"
-import { rateText } from "../../terminal/units.ts"
-import type { LoadDocument, LoadResult } from "../load-document.ts"
-import { pairedSpeedRatios, resampledMedians } from "./intervals.ts"
-
-/** What is read of an older document; the rest of it is not needed. */
-const form = z.object({
-  schema: z.literal("kvferry/load/1"),
-  startedAt: z.string().max(100),
-  machine: z.object({ cpuModel: z.string(), cores: z.number(), kernel: z.string() }),
-  shape: z.record(z.string(), z.unknown()),
-  results: z
-    .array(
-      z.object({
-        engine: z.string().max(200),
-        role: z.enum(["ceiling", "kvferry", "peer"]),
-        verdict: z.enum(["identical", "different", "failed"]),
-        version: z.string(),
-        loggingOn: z.boolean(),
-        microsByRound: z.array(z.number().positive().nullable()).max(10_000),
-      }),
-    )
-    .max(1000),
-})
-
-/** An older document, as far as it is compared with. */
-export interface OlderLoad {
-  readonly machine: Pick<LoadDocument["machine"], "cpuModel" | "cores" | "kernel">
-  readonly shape: object
-  readonly results: readonly Pick<
-    LoadResult,
-    "engine" | "role" | "verdict" | "version" | "loggingOn" | "microsByRound"
-  >[]
-}
+import { oneLine } from "../../terminal/one-line.ts"
+import { rateText, sizeText } from "../../terminal/units.ts"
+import type { LoadDocument, LoadResult, LoadShape } from "../load-document.ts"
+import { pairedSpeedRatios, resampledMedians, roundsForInterval } from "./intervals.ts"
+import { loadForm, loadSchema } from "./load-form.ts"
 
 export type Comparison = NonNullable<LoadDocument["comparison"]>[number]
 
@@ -46,19 +18,62 @@ const bytesMax = 64 * 2 ** 20
 /** What is not part of the question that a load asks. */
 const free: ReadonlySet<string> = new Set(["seed", "bytes", "numBlocks"])
 
-/** @throws KvError KV_USAGE when there is no such document. */
-export function readLoadDocument(file: string): OlderLoad {
+/** @throws KvError KV_USAGE when there is no such document, whole as it was printed. */
+export function readLoadDocument(file: string): LoadDocument {
   try {
-    const text = readFileSync(file)
-    if (text.byteLength > bytesMax) throw new RangeError(`it has ${text.byteLength} bytes`)
-    return form.parse(JSON.parse(text.toString("utf8")))
+    const json: unknown = JSON.parse(textOf(file))
+    const { schema } = z.object({ schema: z.string() }).catch({ schema: "" }).parse(json)
+    if (schema !== "" && schema !== loadSchema) {
+      throw new TypeError(
+        `it is a document ${JSON.stringify(schema.slice(0, 60))}, and wanted is ${loadSchema}`,
+      )
+    }
+    return loadForm.parse(json)
   } catch (thrown) {
     throw new KvError("KV_USAGE", {
-      what: `--compare cannot use ${file}`,
+      what: `--compare cannot use ${JSON.stringify(file.slice(0, 200))}`,
       why: reasonOf(thrown),
       next: "name a document that kvferry bench --json printed",
     })
   }
+}
+
+/** All of a file, or of a pipe, which has no size. @throws RangeError for more than a document has. */
+function textOf(file: string): string {
+  const handle = openSync(file, "r")
+  try {
+    const chunks: Buffer[] = []
+    for (let bytes = 0; ; ) {
+      const chunk = Buffer.alloc(2 ** 20)
+      const read = readSync(handle, chunk)
+      if (read === 0) return Buffer.concat(chunks).toString("utf8")
+      bytes += read
+      if (bytes > bytesMax) throw new RangeError(`it has more than ${sizeText(bytesMax)}`)
+      chunks.push(chunk.subarray(0, read))
+    }
+  } finally {
+    closeSync(handle)
+  }
+}
+
+/**
+ * Says before a run whether it can be held against an older one: so much time is not to be lost.
+ * @param engines those that will be measured, without the ceiling.
+ * @throws KvError KV_USAGE for loads of different shapes, or without a common engine.
+ */
+export function checkComparable(
+  before: LoadDocument,
+  shape: Omit<LoadShape, "bytes">,
+  engines: readonly string[],
+): void {
+  checkShapes(before, shape)
+  const old = before.results.filter(({ role }) => role !== "ceiling").map(({ engine }) => engine)
+  if (engines.some((engine) => old.includes(engine))) return
+  throw new KvError("KV_USAGE", {
+    what: "the older document has none of the engines of this run",
+    why: `${old.map((engine) => oneLine(engine, 60)).join(", ") || "none"} then, ${engines.join(", ")} now`,
+    next: "name the same --engines",
+  })
 }
 
 /**
@@ -69,8 +84,8 @@ export function readLoadDocument(file: string): OlderLoad {
  * is the bootstrap's, over the rounds of both.
  * @throws KvError KV_USAGE for loads of different shapes.
  */
-export function compareLoads(before: OlderLoad, now: LoadDocument): Comparison[] {
-  checkShapes(before, now)
+export function compareLoads(before: LoadDocument, now: LoadDocument): Comparison[] {
+  checkShapes(before, now.shape)
   const base = baseOf(before.results, now.results)
   return now.results.flatMap((result): Comparison[] => {
     const older = before.results.find(({ engine }) => engine === result.engine)
@@ -80,9 +95,9 @@ export function compareLoads(before: OlderLoad, now: LoadDocument): Comparison[]
 }
 
 function compared(
-  older: OlderLoad["results"][number],
+  older: LoadResult,
   result: LoadResult,
-  before: OlderLoad,
+  before: LoadDocument,
   now: LoadDocument,
   base: string | undefined,
 ): Comparison {
@@ -111,7 +126,16 @@ function compared(
       ? []
       : ["another machine, or another kernel"]),
   ]
-  return { engine, before: a, now: b, verdict: verdictOf(low, high), why: texts.join("; ") }
+  const few = Math.min(then.length, here.length) < roundsForInterval
+  if (few)
+    texts.push(`${then.length} rounds then, ${here.length} now, and ${roundsForInterval} are the least`)
+  return {
+    engine,
+    before: a,
+    now: b,
+    verdict: few ? "too noisy" : verdictOf(low, high),
+    why: texts.join("; "),
+  }
 }
 
 /** Times by round as speeds: over the base's in the same round, else as bytes a second. */
@@ -143,8 +167,8 @@ function baseOf(
   return same?.engine
 }
 
-function checkShapes(before: OlderLoad, now: LoadDocument): void {
-  const [then, here]: Readonly<Record<string, unknown>>[] = [{ ...before.shape }, { ...now.shape }]
+function checkShapes(before: LoadDocument, now: Omit<LoadShape, "bytes">): void {
+  const [then, here]: Readonly<Record<string, unknown>>[] = [{ ...before.shape }, { ...now }]
   const names = [...new Set([...Object.keys(then!), ...Object.keys(here!)])]
   const other = names.filter((name) => !free.has(name) && then![name] !== here![name])
   if (other.length === 0) return
@@ -162,7 +186,7 @@ const shown = (speed: number): string => (speed > 1e6 ? rateText(speed) : speed.
 function reasonOf(thrown: unknown): string {
   if (thrown instanceof z.ZodError) {
     const [issue] = thrown.issues
-    return `${issue?.path.join(".") ?? "it"}: ${issue?.message ?? "not such a document"}`.slice(0, 300)
+    return `${issue?.path.join(".") || "it"}: ${issue?.message ?? "not such a document"}`.slice(0, 300)
   }
   return thrown instanceof Error ? thrown.message : String(thrown)
 }

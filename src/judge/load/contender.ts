@@ -1,4 +1,4 @@
-import type { EngineReceipt } from "../driver/protocol.ts"
+import type { BytesReceipt } from "../driver/protocol.ts"
 import type { Wrong } from "./judged-memory.ts"
 
 /** Whoever takes part in a load: an engine, or the ceiling. */
@@ -26,7 +26,7 @@ export interface Contender extends AsyncDisposable {
 }
 
 export interface RoundOfContender {
-  /** Time of everything once, from the median of the round; where several agents post at once, from their rates together. */
+  /** Time of everything once, from the median of the round; where several agents post at once, from their mean rates together. */
   readonly micros: number
   /** Each time that was taken. */
   readonly samples: readonly number[]
@@ -39,7 +39,7 @@ export interface RoundOfContender {
 export interface Finished {
   readonly hash: string
   readonly residentBytes?: { readonly source: number; readonly target: number }
-  readonly receipt?: EngineReceipt
+  readonly receipt?: BytesReceipt
 }
 
 /** Bytes are not what they should be: this engine has no rate. */

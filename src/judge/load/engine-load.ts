@@ -1,6 +1,5 @@
-import { quantileOf } from "../../bench/statistics.ts"
 import { DriverFailed } from "../driver/driver-failed.ts"
-import type { Answers, EngineReceipt } from "../driver/protocol.ts"
+import type { Answers, BytesReceipt } from "../driver/protocol.ts"
 import {
   checkVersions,
   connectAll,
@@ -13,6 +12,7 @@ import type { Contender, Finished, RoundOfContender } from "./contender.ts"
 import type { DealtMove } from "./deal-load.ts"
 import type { LoadAgent } from "./load-agent.ts"
 import { MovedBytes, receives } from "./moved-bytes.ts"
+import { timeOf } from "./round-time.ts"
 
 /** A transfer that takes longer has failed. */
 const timeoutMillis = 30_000
@@ -31,7 +31,7 @@ export class EngineLoad implements Contender {
   readonly #options: EngineLoadOptions
   readonly #note: string | undefined
   readonly #bytes: MovedBytes
-  #receipt: EngineReceipt | undefined
+  #receipt: BytesReceipt | undefined
 
   /** Opens all agents, connects them and prepares every transfer. @throws DriverFailed; the agents are the caller's. */
   static async open(options: EngineLoadOptions): Promise<EngineLoad> {
@@ -130,7 +130,8 @@ export class EngineLoad implements Contender {
       await this.#bytes.look((agent, arrivals) =>
         agent.checkPieces(arrivals, checkedBytesPerRound, round * 7919),
       )
-      const bytesPerMicro = results.reduce((sum, one) => sum + one.bytes / quantileOf(one.micros, 0.5), 0)
+      const posters = results.length
+      const bytesPerMicro = results.reduce((sum, one) => sum + one.bytes / timeOf(one.micros, posters), 0)
       return {
         micros: bytes / bytesPerMicro,
         samples: results.flatMap(({ micros }) => micros),
@@ -188,7 +189,10 @@ export class EngineLoad implements Contender {
     const end = performance.now() + 2 * timeoutMillis
     while (true) {
       const { state, error, receipt } = await agent.ask("wait", { transfer, millis: 1000 })
-      this.#receipt = receipt ?? this.#receipt
+      if (receipt !== undefined) {
+        const { sequence: _, ...bytes } = receipt
+        this.#receipt = bytes
+      }
       if (state === "done") return
       if (state !== "pending" || performance.now() > end) {
         const text = error === undefined ? `a transfer ended as "${state}"` : `${error.code}: ${error.text}`

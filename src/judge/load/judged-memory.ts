@@ -6,6 +6,7 @@ import type { MovedRun } from "../pattern/classify.ts"
 import { differencesBetween } from "../pattern/differences.ts"
 import { explain, type WrongRegion } from "../pattern/explain.ts"
 import type { Pattern } from "../pattern/pattern.ts"
+import type { WrongBytesHere } from "../wrong-block.ts"
 
 /** Places in the regions of one agent, as columns. */
 export interface Places {
@@ -42,15 +43,9 @@ export interface Checked {
   readonly wrong?: Wrong
 }
 
-export interface Wrong {
+export interface Wrong extends WrongBytesHere {
   readonly cause: string
   readonly text: string
-  readonly layer: number
-  readonly block: number
-  /** Bytes from the start of the layer's region. */
-  readonly offset: number
-  readonly expected: Uint8Array
-  readonly found: Uint8Array
 }
 
 /** Bytes around the first wrong one that are kept for a report: a block, or the start of a long one. */

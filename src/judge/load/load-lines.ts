@@ -11,8 +11,12 @@ const nameMax = 40
 const whyMax = 400
 const noteMax = 300
 
-/** What a load came to, as lines for people. */
-export function loadLines(document: LoadDocument, style: Style): string[] {
+/** What a load came to, as lines for people. @param columns of the terminal: a table that is wider is told as two. */
+export function loadLines(
+  document: LoadDocument,
+  style: Style,
+  columns = Number.POSITIVE_INFINITY,
+): string[] {
   const { results, interrupted, rounds, comparison, matrix } = document
   const done = Math.max(
     0,
@@ -22,11 +26,11 @@ export function loadLines(document: LoadDocument, style: Style): string[] {
     ...headLines(document, style),
     "",
     ...(interrupted ? [style.bad(`PARTIAL: interrupted, ${done} of ${rounds} rounds are here`), ""] : []),
-    ...rateLines(results, style),
+    ...rateLines(results, style, columns),
     "",
     ...costLines(results),
     "",
-    ...verdictLines(results, style),
+    ...verdictLines(results, document.shape.bytes, style),
     ...(matrix === undefined ? [] : ["", ...matrixLines(matrix, style)]),
     ...(comparison === undefined ? [] : ["", ...comparisonLines(comparison, style)]),
   ]
@@ -52,7 +56,7 @@ function headLines(
   ]
 }
 
-function rateLines(results: readonly LoadResult[], style: Style): string[] {
+function rateLines(results: readonly LoadResult[], style: Style, columnsMax: number): string[] {
   const first = results.find(({ role, verdict }) => role !== "ceiling" && verdict === "identical")
   const ceiling = results.find(({ role }) => role === "ceiling")
   const columns = [
@@ -83,9 +87,22 @@ function rateLines(results: readonly LoadResult[], style: Style): string[] {
       cpuSecondsPerGb === undefined ? "-" : cpuSecondsPerGb.toFixed(3),
     ]
   })
-  const [title, ...lines] = tableLines(columns, rows)
-  return [style.strong(title!), ...lines]
+  const whole = tableLines(columns, rows)
+  if (Math.max(...whole.map(({ length }) => length)) <= columnsMax) return headed(whole, style)
+  const part = (from: number, to?: number): string[] => {
+    const of = <Cell>(cells: readonly Cell[]): Cell[] => [...cells.slice(0, 1), ...cells.slice(from, to)]
+    return headed(tableLines(of(columns), rows.map(of)), style)
+  }
+  return [...part(1, timesAt), "", ...part(timesAt)]
 }
+
+/** The column of the first quantile. */
+const timesAt = 7
+
+const headed = ([title, ...lines]: readonly string[], style: Style): string[] => [
+  style.strong(title!),
+  ...lines,
+]
 
 /** How near to the ceiling: the median of the rounds' shares. */
 function shareOf({ microsByRound }: LoadResult, ceiling: LoadResult | undefined): string {
@@ -117,7 +134,7 @@ function costLines(results: readonly LoadResult[]): string[] {
   )
 }
 
-function verdictLines(results: readonly LoadResult[], style: Style): string[] {
+function verdictLines(results: readonly LoadResult[], bytes: number, style: Style): string[] {
   const hashes = Map20.groupBy(results, ({ hash }) => hash)
   return [
     ...[...hashes].flatMap(([hash, same]) =>
@@ -136,13 +153,24 @@ function verdictLines(results: readonly LoadResult[], style: Style): string[] {
       ),
     ...results
       .filter(({ verdict }) => verdict === "failed")
-      .map(({ engine, why }) =>
-        style.bad(`${oneLine(engine, nameMax)}: failed: ${oneLine(why ?? "", whyMax)}`),
+      .map((result) =>
+        style.bad(
+          `${oneLine(result.engine, nameMax)}: failed: ${oneLine(result.why ?? "", whyMax)}${partOf(result, bytes)}`,
+        ),
       ),
     ...(results.some(({ loggingOn }) => loggingOn)
       ? [style.bad("logging was on: do not compare these rates with others")]
       : []),
   ]
+}
+
+/** What one that failed had moved in whole rounds before: no result, and all that there is. */
+function partOf({ microsByRound }: LoadResult, bytes: number): string {
+  const times = microsByRound.filter((micros) => micros !== null)
+  if (times.length === 0) return ""
+  const rate = (bytes / quantileOf(times, 0.5)) * 1e6
+  const count = `${times.length} whole round${times.length === 1 ? "" : "s"}`
+  return `; PARTIAL: ${gigabytes(rate)} GB/s in ${count}, in which every byte that was looked at was right`
 }
 
 function comparisonLines(comparison: NonNullable<LoadDocument["comparison"]>, style: Style): string[] {

@@ -66,6 +66,10 @@ test("what contradicts itself is refused, with the way out", () => {
   refused({ engines: ["kvferry:tcp"], paths: ["shm"] }, /--paths without an engine/)
   refused({ blocks: 128, numBlocks: 100 }, /take --num-blocks 130 or more/)
   refused({ threads: 4, batch: 10 }, /smaller --batch/)
+  refused({ threads: 11 }, /take --threads 10 or fewer, or more --blocks/)
+  refused({ engines: ["kvferry:pigeon"] }, /"kvferry:pigeon": kvferry has no path "pigeon"/)
+  refused({ paths: ["shm", "pigeon"] }, /"--paths shm,pigeon": kvferry has no path "pigeon"/)
+  refused({ paths: [""] }, /kvferry has no path ""/)
   refused({ strategy: "spread" }, /bench target/)
   refused({ strategy: "pack", target: "192.0.2.1:15428" }, /pack means one machine/)
   refused({ numLayers: 256 }, /at most 255/)
@@ -80,4 +84,7 @@ test("more blocks than the default pool has make it larger, and that is said", (
 test("threads share the blocks unless a batch is named", () => {
   assert.equal(loadRequest({ threads: 4 }).batch, 3)
   assert.equal(loadRequest({ batch: 5 }).batch, 5)
+  const { batch, notes } = loadRequest({ batch: 500 })
+  assert.equal(batch, 10)
+  assert.match(notes.join("\n"), /10 blocks in place of 500/)
 })

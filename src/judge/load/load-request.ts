@@ -1,6 +1,8 @@
 import { KvError } from "../../errors/kv-error.ts"
 import type { IntegrityLevel } from "../../receipt/receipt.ts"
 import { type EngineSpec, parseEngineSpec } from "../engine-spec.ts"
+import { checkKvferryPath } from "../kvferry-paths.ts"
+import type { LoadShape } from "../load-document.ts"
 import { type CacheGeometry, geometryOf } from "./cache-geometry.ts"
 import type { ModelLoad } from "./model-load.ts"
 
@@ -36,30 +38,12 @@ export interface LoadFlags {
   readonly notes?: readonly string[] | undefined
 }
 
-/** A load, complete and free of contradictions. */
-export interface LoadRequest {
-  readonly op: "read" | "write"
-  /** Bytes of a block of one layer on a prefill rank. */
-  readonly blockBytes: number
+/** A load, complete and free of contradictions: what a document tells of it, and what it is made with. */
+export interface LoadRequest extends Omit<LoadShape, "integrity" | "model" | "bytes"> {
   readonly geometry: CacheGeometry
-  /** Blocks that move in each layer, for each pair of engines. */
-  readonly blocks: number
-  /** Blocks of the pool in each layer. */
-  readonly numBlocks: number
-  readonly layers: number
-  readonly randomBlocks: boolean
-  readonly seed: number
-  readonly threads: number
-  /** Blocks of one transfer (in all layers). */
-  readonly batch: number
   /** Seconds that each engine is timed for, all rounds together. */
   readonly duration: number
   readonly rounds: number
-  readonly prefillEngines: number
-  readonly decodeEngines: number
-  readonly prefillTp: number
-  readonly decodeTp: number
-  readonly strategy: "pack" | "spread"
   readonly paths: readonly string[] | undefined
   /** NICs of kvferry, by side. */
   readonly devices: Readonly<Record<"prefill" | "decode", string>> | undefined
@@ -114,13 +98,17 @@ export function loadRequest(flags: LoadFlags): LoadRequest {
     notes.push(`the pool has ${numBlocks} blocks in place of ${numBlocksDefault}: what moves must fit`)
 
   const threads = flags.threads ?? 1
+  if (flags.batch !== undefined && flags.batch > blocks)
+    notes.push(`batches have ${blocks} blocks in place of ${flags.batch}: no more move`)
   const batch = Math.min(blocks, flags.batch ?? Math.ceil(blocks / threads))
   const transfers = Math.ceil(blocks / batch)
   if (transfers < threads) {
     throw contradiction(
       `--threads ${threads} for ${transfers} transfer${transfers === 1 ? "" : "s"}`,
       `${blocks} blocks in batches of ${batch} are ${transfers}`,
-      "take a smaller --batch, or fewer --threads",
+      batch === 1
+        ? `take --threads ${transfers} or fewer, or more --blocks`
+        : "take a smaller --batch, or fewer --threads",
     )
   }
   return {
@@ -201,6 +189,7 @@ function enginesOf({ engines, backends, paths }: LoadFlags): Pick<LoadRequest, "
       "add kvferry to --engines, or leave out --paths",
     )
   }
+  for (const path of paths ?? []) checkKvferryPath(path, `--paths ${paths?.join()}`)
   return { engines: specs, memcpy: named.includes(ceilingName) }
 }
 

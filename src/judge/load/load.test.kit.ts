@@ -1,7 +1,9 @@
+import { terminalJson } from "../../terminal/one-line.ts"
 import type { LoadDocument } from "../load-document.ts"
 import { liar } from "../run/judge-liar.test.kit.ts"
 import { type BenchedLoad, type BenchOptions, benchLoad } from "./bench-load.ts"
 import { type LoadFlags, loadRequest } from "./load-request.ts"
+import { printedLoad } from "./load-schema.test.kit.ts"
 import { LocalAgent } from "./local-agent.ts"
 import { onThisMachine, type Placement } from "./open-engines.ts"
 
@@ -14,14 +16,19 @@ export const liars = (lie: string): Placement => ({
   start: (_, dealt, { agents }, pattern) => LocalAgent.start(liar(lie), dealt, agents, pattern),
 })
 
-/** Runs a tiny load, of kvferry unless told. */
-export function benchTiny(flags: LoadFlags = {}, options: Partial<BenchOptions> = {}): Promise<BenchedLoad> {
-  return benchLoad(loadRequest({ ...tiny, ...flags }), {
+/** Runs a tiny load, of kvferry unless told. Whatever comes of it, its document is one by the published schema. */
+export async function benchTiny(
+  flags: LoadFlags = {},
+  options: Partial<BenchOptions> = {},
+): Promise<BenchedLoad> {
+  const benched = await benchLoad(loadRequest({ ...tiny, ...flags }), {
     placement: onThisMachine,
     signal: new AbortController().signal,
     onStep: () => {},
     ...options,
   })
+  printedLoad(terminalJson(benched.document))
+  return benched
 }
 
 /** The result of one engine. */

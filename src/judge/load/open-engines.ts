@@ -29,6 +29,8 @@ export interface Placement {
   readonly nics?: Readonly<Record<"prefill" | "decode", readonly string[]>>
   /** What a reader of the result should know of it. */
   readonly notes?: readonly string[]
+  /** What agents and hosts authenticate each other with: no text that leaves this machine may hold it. */
+  readonly secrets?: readonly (string | Uint8Array)[]
   /** The address that an agent listens on. */
   hostOf(agent: LoadAgent): string
 }

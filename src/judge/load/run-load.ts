@@ -39,8 +39,8 @@ export function entrant(name: string, role: Contender["role"], contender?: Conte
 /**
  * Verifies everybody, then measures them in rounds, each round beginning with another one, then looks at every byte once more.
  *
- * Whoever fails leaves with the reason, and the others go on. An abort ends it after the step that is under way: what there is
- * stays. Returns whether it ran to its end.
+ * Whoever fails leaves with the reason, and the others go on, while there is an engine among them. An abort ends it after the
+ * step that is under way: what there is stays. Returns whether it ran to its end.
  */
 export async function runLoad(entrants: readonly Entrant[], options: RunOptions): Promise<boolean> {
   const { rounds, millis, signal, onStep } = options
@@ -49,7 +49,8 @@ export async function runLoad(entrants: readonly Entrant[], options: RunOptions)
     onStep(`verifying ${one.name}`, 0)
     await stepOf(one, (contender) => contender.verify())
   }
-  for (let round = 0; round < rounds; round++) {
+  const engineIsIn = (): boolean => entrants.some(({ role, left }) => role !== "ceiling" && !left)
+  for (let round = 0; round < rounds && (round === 0 || engineIsIn()); round++) {
     // The ceiling and whoever was asked for first begin the first round.
     for (let turn = 0; turn < entrants.length; turn++) {
       const one = entrants[(round + turn) % entrants.length]!

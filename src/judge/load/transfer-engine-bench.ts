@@ -128,7 +128,7 @@ export function completedLine(
 function checkServer({ metadata_server: server, nic_priority_matrix: matrix }: TransferEngineFlags): void {
   if (server !== "P2PHANDSHAKE") {
     throw usage(
-      server === undefined ? "no --metadata_server" : `--metadata_server ${shown(server)}`,
+      server === undefined ? "etcd, the default of --metadata_server," : `--metadata_server ${shown(server)}`,
       "the two sides talk to each other here, and to no server",
       "add --metadata_server=P2PHANDSHAKE",
     )

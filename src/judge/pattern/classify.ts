@@ -74,22 +74,56 @@ function segmentAt(
 ): Segment {
   const zeros = zerosFrom(view.found, at, limit)
   if (zeros > 0) return { start: at, end: at + zeros, cause: "zeros", ...(run === undefined ? {} : { run }) }
-  const known = placeAt(pattern, agents, view.found, at, limit)
-  if (known === undefined) return unknownSegment(pattern, agents, view, run, at, limit)
-  const { place, length } = known
+  const read = placeAt(pattern, agents, view.found, at, limit)
+  if (read === undefined) return unknownSegment(pattern, agents, view, run, at, limit)
+  const { place, length } = read
   const end = at + length
-  if (run === undefined) {
-    const cause = view.runs.some((one) => landedAtBase(one, place, at)) ? "base-address-written" : "outside"
-    return { start: at, end, cause, belongs: place }
-  }
-  return { start: at, end, belongs: place, run, ...relation(agents, view, run, at, place, pattern) }
+  const known = { start: at, end, belongs: place, ...(run === undefined ? {} : { run }) }
+  const right = run !== undefined && place.offset - run.sourceOffset === at - run.targetOffset
+  if (!right && view.runs.some((one) => landedAtBase(view, one, place, at)))
+    return { ...known, cause: "base-address-written" }
+  if (run === undefined) return { ...known, cause: "outside" }
+  return { ...known, ...relation(agents, view, run, at, place, pattern) }
 }
 
 /** Whether these bytes are a run's, and lie as far from the region's start as they should from the run's own. */
-function landedAtBase(run: MovedRun, { owner, region, offset, poison }: Place, at: number): boolean {
+function landedAtBase(
+  view: RegionView,
+  run: MovedRun,
+  { owner, region, offset, poison }: Place,
+  at: number,
+): boolean {
   const into = offset - run.sourceOffset
   const ofRun = !poison && owner === run.owner && region === run.region && into >= 0 && into < run.length
-  return ofRun && at === into
+  return ofRun && (at === into || at === offset - firstMerged(view, run).sourceOffset)
+}
+
+const merged = new WeakMap<RegionView, ReadonlyMap<MovedRun, MovedRun>>()
+
+/** Engines make one piece of those that lie side by side at both ends. This is the first of a run's neighbours, or itself. */
+function firstMerged(view: RegionView, run: MovedRun): MovedRun {
+  let firsts = merged.get(view)
+  if (firsts === undefined) {
+    firsts = firstsOf(view.runs)
+    merged.set(view, firsts)
+  }
+  return firsts.get(run) ?? run
+}
+
+function firstsOf(runs: readonly MovedRun[]): ReadonlyMap<MovedRun, MovedRun> {
+  const firsts = new Map<MovedRun, MovedRun>()
+  let before: MovedRun | undefined
+  for (const run of runs.toSorted((one, other) => one.targetOffset - other.targetOffset)) {
+    const adjoins =
+      before !== undefined &&
+      before.owner === run.owner &&
+      before.region === run.region &&
+      before.targetOffset + before.length === run.targetOffset &&
+      before.sourceOffset + before.length === run.sourceOffset
+    firsts.set(run, adjoins ? firsts.get(before!)! : run)
+    before = run
+  }
+  return firsts
 }
 
 /** At least a word of zeros, or zeros to the end: one zero byte says nothing. */
@@ -154,8 +188,9 @@ function relation(
     return { cause: isOlder(found.epoch, should?.epoch) ? "stale" : "newer" }
   }
   const block = blockBytes(cache)
-  if (found.offset === at - run.targetOffset || (found.offset < block && found.offset === wanted % block))
-    return { cause: "base-address" }
+  const intoMerged = at - firstMerged(view, run).targetOffset
+  const fromBase = found.offset === at - run.targetOffset || found.offset === intoMerged
+  if (fromBase || (found.offset < block && found.offset === wanted % block)) return { cause: "base-address" }
   const [is, should] = [cachePlace(cache, found.offset), cachePlace(cache, wanted)]
   if (found.region !== run.region)
     return { cause: is.inBlock === should.inBlock ? "other-layer" : "other-place" }

@@ -272,3 +272,51 @@ test("bytes in a region of an agent that received nothing are a changed source",
   const region = { owner: source, region: 0, expected, found, runs: [], differences }
   assert.equal(explain(pattern, agents, [region], new Map()).cause, "source-changed")
 })
+
+test("convicts: the base address, for neighbours that an engine has made one piece of", () => {
+  const neighbours: readonly (readonly [number, number])[] = [
+    [40, 20],
+    [41, 21],
+    [42, 22],
+    [60, 30],
+  ]
+  const runs = neighbours.map(([from, to]) => ({
+    targetOffset: to * block,
+    length: block,
+    owner: source,
+    region: layer,
+    sourceOffset: from * block,
+  }))
+  const explained = (landed: readonly (readonly [from: number, to: number])[]): Explanation => {
+    const expected = poisonAt(0, regionBytes(cache))
+    const found = expected.slice()
+    for (const [from, to] of neighbours) expected.set(bytesOf({ block: from }), to * block)
+    for (const [from, to] of landed) found.set(bytesOf({ block: from }), to * block)
+    const differences = differencesBetween(expected, found)!
+    const region: WrongRegion = { owner: target, region: layer, expected, found, runs, differences }
+    return explain(pattern, agents, [region], new Map([[target, [runs]]]))
+  }
+  const read = explained([
+    [0, 20],
+    [1, 21],
+    [2, 22],
+    [0, 30],
+  ])
+  assert.equal(read.cause, "base-address")
+  assert.doesNotMatch(read.text, /other-block/)
+  const written = explained([
+    [40, 0],
+    [41, 1],
+    [42, 2],
+    [60, 30],
+  ])
+  assert.equal(written.cause, "base-address-written")
+  // One block after the other, but not from the region's start: something else.
+  const other = explained([
+    [3, 20],
+    [4, 21],
+    [5, 22],
+    [6, 30],
+  ])
+  assert.equal(other.cause, "other-block")
+})

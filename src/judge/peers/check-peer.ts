@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
 import { oneLine } from "../../terminal/one-line.ts"
-import { runCommand } from "./run-command.ts"
+import { type CommandEnd, runCommand } from "./run-command.ts"
 
 /** One path of an engine, and whether it can be had here. */
 export interface PeerPath {
@@ -45,13 +45,14 @@ export const driverFolder = fileURLToPath(new URL("../../../tools/engines/", imp
 export async function checkPeer(
   { python, args, env }: DriverStart,
   signal?: AbortSignal,
+  millisMax = checkMillisMax,
 ): Promise<PeerCheck | { readonly error: string }> {
-  let ended: Awaited<ReturnType<typeof runCommand>>
+  let ended: CommandEnd
   try {
     ended = await runCommand(python, [...args, "--check"], {
       env: { ...process.env, ...env },
       signal,
-      millisMax: checkMillisMax,
+      millisMax,
     })
   } catch (thrown) {
     if (signal?.aborted === true) throw thrown
@@ -66,9 +67,13 @@ export async function checkPeer(
     }))
     return { version: oneLine(read.data.version, 80), paths }
   }
-  const last = ended.output.trimEnd().split("\n").at(-1) ?? ""
-  const how = ended.code === undefined ? "was ended by a signal" : `ended with code ${ended.code}`
-  return { error: `its driver ${how}${last === "" ? "" : `: ${oneLine(last, 300)}`}` }
+  const last = oneLine(ended.output.trimEnd().split("\n").at(-1) ?? "", 300)
+  return { error: `its driver ${howItEnded(ended, millisMax)}${last === "" ? "" : `: ${last}`}` }
+}
+
+function howItEnded({ code, signal, late }: CommandEnd, millisMax: number): string {
+  if (late) return `had not loaded it after ${millisMax / 1000} s`
+  return signal === undefined ? `ended with code ${code}, and no answer` : `was ended by ${signal}`
 }
 
 /** The last line is the answer: some engines print before. */

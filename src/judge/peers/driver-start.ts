@@ -1,5 +1,7 @@
-import { existsSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 import { join } from "node:path"
+import { KvError } from "../../errors/kv-error.ts"
+import { oneLine } from "../../terminal/one-line.ts"
 import { type DriverStart, driverFolder } from "./check-peer.ts"
 import type { PeerFamily } from "./peer-spec.ts"
 import type { InstalledPeer } from "./peer-store.ts"
@@ -48,6 +50,16 @@ export const wantsLibfabric = (family: PeerFamily, path: string | undefined): bo
 export function namedLibfabric(user: NodeJS.ProcessEnv = process.env): string | undefined {
   const named = user["KVFERRY_LIBFABRIC"] ?? ""
   return named === "" ? undefined : named
+}
+
+/** @throws KvError KV_USAGE for what is no file: a loader would say so too, of the wheel's library. */
+export function checkLibraryFile(file: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() === true) return
+  throw new KvError("KV_USAGE", {
+    what: `${oneLine(file, 200)} is no file`,
+    why: "NIXL's LIBFABRIC backend was to load it as its libfabric",
+    next: "name the library itself, /usr/lib/x86_64-linux-gnu/libfabric.so.1 say",
+  })
 }
 
 /** What the user has set is the user's. */

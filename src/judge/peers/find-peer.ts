@@ -1,6 +1,7 @@
 import { join } from "node:path"
 import { checkPeer, type DriverStart, driverFolder } from "./check-peer.ts"
 import { type DriverChoice, driverStart, namedLibfabric, unlessSet, wantsLibfabric } from "./driver-start.ts"
+import { spelled, whyNoPath } from "./peer-paths.ts"
 import { compareVersions, type PeerFamily, peerName } from "./peer-spec.ts"
 import { installedPeer } from "./peer-store.ts"
 import { requirements } from "./requirements.ts"
@@ -9,6 +10,8 @@ import { requirements } from "./requirements.ts"
 export interface PeerInstall extends DriverStart {
   readonly family: PeerFamily
   readonly version: string
+  /** As the engine spells it; its default when absent. */
+  readonly path?: string
   /** For people: what will be started. */
   readonly about: string
 }
@@ -29,9 +32,10 @@ export async function findPeer(
   version?: string,
   choice: DriverChoice & { readonly python?: string | undefined } = {},
 ): Promise<PeerInstall | NoPeer> {
+  const named = { ...choice, path: spelled(family, choice.path) }
   const python = choice.python ?? (process.env["KVFERRY_PEERS_PYTHON"] || undefined)
   if (python !== undefined) {
-    const found = await inPython(python, family, version, choice)
+    const found = await inPython(python, family, version, named)
     if (!("unavailable" in found) || choice.python !== undefined) return found
   }
   const peer = installedPeer({ family, ...(version === undefined ? {} : { version }) })
@@ -39,7 +43,7 @@ export async function findPeer(
     const name = peerName({ family, ...(version === undefined ? {} : { version }) })
     return { unavailable: `${name} is not installed: kvferry peers install ${name}` }
   }
-  return usable(family, peer.version, driverStart(peer, choice), choice.path)
+  return usable(family, peer.version, driverStart(peer, named), named.path)
 }
 
 /** An engine in an environment of the user's: with whatever libraries that environment has. */
@@ -68,13 +72,18 @@ async function usable(
   path: string | undefined,
 ): Promise<PeerInstall | NoPeer> {
   const check = await checkPeer(start)
-  if ("error" in check) return { unavailable: `${family} ${version} does not load: ${check.error}` }
-  const told = check.paths.find((one) => one.path === path)
-  if (told?.usable === false) {
-    const why = told.why ?? "it does not say why"
-    return { unavailable: `${family} ${version} has no ${told.path} here: ${why}${whatHelps(why)}` }
+  if ("error" in check)
+    return { unavailable: `${family} ${version} does not load: ${check.error}${whatHelps(check.error)}` }
+  const why = path === undefined ? undefined : whyNoPath(family, check, path)
+  if (why !== undefined) return { unavailable: `${why}${whatHelps(why)}` }
+  const over = path === undefined ? {} : { path }
+  return {
+    family,
+    version,
+    ...over,
+    ...start,
+    about: `${family} ${version}${path === undefined ? "" : `, ${path}`}`,
   }
-  return { family, version, ...start, about: `${family} ${version}${path === undefined ? "" : `, ${path}`}` }
 }
 
 /** Libraries that the wheels leave to the distribution, and its packages. */
@@ -83,7 +92,7 @@ const packages = { libhwloc: "libhwloc15", libibverbs: "libibverbs1", libnuma: "
 /** What to do about a library that the loader has not found. */
 export function whatHelps(why: string): string {
   if (/FABRIC_[0-9.]+|libfabric/.test(why)) {
-    return "; name one that is new enough, 2.7 has all versions up to FABRIC_1.10: KVFERRY_LIBFABRIC=/path/to/libfabric.so.1"
+    return "; name one that is new enough, 2.7 has all versions up to FABRIC_1.10: KVFERRY_LIBFABRIC=/path/to/libfabric.so.1, or --libfabric of verify and bench"
   }
   const [, missing] = /(lib[A-Za-z0-9_+-]+)[.]so[.0-9]*: cannot open shared object file/.exec(why) ?? []
   const known = Object.entries(packages).find(([library]) => library === missing)

@@ -28,6 +28,9 @@ const engine = `
 class TransferEngine:
     def initialize(self, host, metadata, protocol, device):
         return 0
+    get_rpc_port = batch_register_memory = batch_unregister_memory = batch_transfer_sync = initialize
+class TransferOpcode:
+    pass
 `
 
 function wheel(name: string, version: string, module: string, text: string): void {
@@ -60,7 +63,7 @@ const left = (): string[] => (existsSync(root) ? readdirSync(root) : [])
 test("the newest is installed when no version is named, and once", { skip }, async () => {
   const first = await installPeer({ family: "mooncake" }, options)
   assert.equal(first.already, false)
-  assert.deepEqual(first.paths, [{ path: "tcp", usable: true }])
+  assert.deepEqual(first.paths[0], { path: "tcp", usable: true })
   assert.deepEqual(first.peer.packages, ["mooncake-transfer-engine-non-cuda==0.2.0", "numpy==1.0"])
   assert.ok(first.peer.bytes > 0)
   const again = await installPeer({ family: "mooncake", version: "0.2" }, options)

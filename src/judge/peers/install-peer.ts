@@ -166,7 +166,7 @@ async function loaded(peer: InstalledPeer, signal: AbortSignal | undefined): Pro
   throw new KvError("KV_TRANSPORT_UNAVAILABLE", {
     what: `${peer.family} ${peer.version} was downloaded, but does not load on this machine`,
     why: "error" in check ? check.error : paths.map(({ path, why }) => `${path}: ${why ?? "no"}`).join("; "),
-    next: "install the library that is missing, then run it again: pip keeps what it has downloaded",
+    next: "install what is missing and run it again (pip keeps what it has downloaded), or take another version",
   })
 }
 

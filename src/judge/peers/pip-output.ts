@@ -42,7 +42,7 @@ export function pipError(wanted: string, output: string, folder: string): KvErro
   }
   const network = lineWith(
     output,
-    /NewConnectionError|Max retries|timed out|name resolution|Connection refused|ProxyError|SSLError|CERTIFICATE|Could not fetch URL|Network is unreachable|HTTP error|Retrying/,
+    /NewConnectionError|Max retries|timed out|name resolution|Connection refused|ProxyError|SSLError|CERTIFICATE|Could not fetch URL|Network is unreachable|HTTP error|Retrying|IncompleteRead|Connection broken|ConnectionReset|Connection reset|RemoteDisconnected|Connection aborted/,
   )
   if (network !== undefined) {
     return new KvError("KV_PEER_UNREACHABLE", {
@@ -55,7 +55,14 @@ export function pipError(wanted: string, output: string, folder: string): KvErro
     return new KvError("KV_USAGE", {
       what: `the package index has no ${wanted} for this Python and processor`,
       why: oneLine(lineWith(output, /^ERROR/) ?? "it lists no version at all", textChars * 2),
-      next: "name another Python with --python: the wheels are made for 3.10 to 3.13, on x86_64 and arm64",
+      next: "name another Python, kvferry peers install --python PYTHON: the wheels are made for 3.10 to 3.13, on x86_64 and arm64",
+    })
+  }
+  if (/Wheel .* is invalid|is not a valid wheel|BadZipFile|DO NOT MATCH THE HASHES/.test(output)) {
+    return new KvError("KV_PEER_UNREACHABLE", {
+      what: `${wanted} was not installed: what the package index sent is no whole package`,
+      why: "the download was cut off, or a proxy has answered in the index's place",
+      next: "run it again; a cache of pip's is emptied with pip cache purge",
     })
   }
   return new KvError("KV_OS", {

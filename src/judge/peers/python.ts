@@ -11,6 +11,8 @@ export interface BasePython {
 }
 
 const packages = "on Debian and Ubuntu: apt-get install python3 python3-venv; on Fedora: dnf install python3"
+/** @see `requires_python` of the packages; they say nothing of the newest that they run on. */
+const oldestMinor = 10
 const askMillisMax = 20_000
 const told = z.object({ version: z.string().max(40), missing: z.array(z.string().max(40)).max(9) })
 
@@ -33,11 +35,19 @@ export async function basePython(command: string, signal?: AbortSignal): Promise
       next: `install Python 3.10 or newer (${packages}), or name one with --python`,
     })
   }
+  const [major = 0, minor = 0] = found.version.split(".").map(Number)
+  if (major !== 3 || minor < oldestMinor) {
+    throw new KvError("KV_OS", {
+      what: `${oneLine(command, 120)} is Python ${oneLine(found.version, 40)}`,
+      why: `the engines' packages want 3.${oldestMinor} or newer`,
+      next: "name another Python: kvferry peers install --python PYTHON",
+    })
+  }
   if (found.missing.length > 0) {
     throw new KvError("KV_OS", {
       what: `${oneLine(command, 120)} (Python ${oneLine(found.version, 40)}) cannot make an environment: it has no module ${found.missing.join(" and no module ")}`,
       why: "distributions ship it in a package of its own",
-      next: `install it (${packages}), or name another Python with --python`,
+      next: `install it (${packages}), or name another Python: kvferry peers install --python PYTHON`,
     })
   }
   return { command, version: found.version }

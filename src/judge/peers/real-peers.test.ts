@@ -6,6 +6,8 @@ import { DriverProcess } from "../driver/driver-process.ts"
 import type { CacheShape } from "../driver/protocol.ts"
 import { parseEngineSpec } from "../engine-spec.ts"
 import { type EngineCommand, engineCommand } from "../engines/engine-command.ts"
+import { chooseCases } from "../run/choose-cases.ts"
+import { exitCodeOf, runVerify } from "../run/run-verify.ts"
 import { installPeer } from "./install-peer.ts"
 import { parsePeerSpec } from "./peer-spec.ts"
 
@@ -147,4 +149,27 @@ test("an address that was never registered is refused", { timeout: 60_000 }, asy
   })
   const asked = { transfer: 1, peer: "prefill", direction: "read", pieces } as const
   await assert.rejects(two.target.ask("prepare", asked), { kind: "error", code: "NIXL_ERR_NOT_FOUND" })
+})
+
+test("an engine that supports none of the cases has passed nothing", { timeout: 60_000 }, async (t) => {
+  const spec = parseEngineSpec("nixl:UCX")
+  const engine = await engineCommand(spec)
+  if ("unavailable" in engine) return t.skip(engine.unavailable)
+  const ignored = (): void => {}
+  const document = await runVerify(
+    {
+      engines: [spec],
+      asked: true,
+      cases: chooseCases(["receipts"], undefined),
+      seed: 1,
+      effort: "quick",
+      failFast: false,
+      all: false,
+      signal: new AbortController().signal,
+    },
+    { began: ignored, ended: ignored, wrong: ignored, leftOut: ignored },
+  )
+  assert.ok(document.engines[0]!.cases.every(({ verdict }) => verdict === "not supported"))
+  assert.equal(document.verdict, "failed")
+  assert.equal(exitCodeOf(document), 3)
 })

@@ -16,6 +16,10 @@ export interface PeerRequirements {
   companions(version: string): readonly PeerPackage[]
   /** Its driver, in `tools/engines`. */
   readonly driver: string
+  /** Paths that its driver knows, as the engine spells them. */
+  readonly paths: readonly string[]
+  /** What the engine has beside them, and why no driver drives it. */
+  readonly undriven: Readonly<Record<string, string>>
   /** Which library to take where the machine has none of that name: package folders below the environment's libraries. */
   readonly libraries: readonly { readonly name: string; readonly below: string }[]
   /** Libraries whose imports of a GPU's driver are answered by a stand-in. */
@@ -33,6 +37,9 @@ const numpy: PeerPackage = {
   name: "numpy",
   why: "NIXL's Python API takes lists of descriptors as its arrays",
 }
+
+/** @see `supportsRemote` in each folder of src/plugins of NIXL */
+const storageBackends = ["POSIX", "GDS", "GDS_MT", "OBJ", "HF3FS", "GUSLI", "INFINIA", "AZURE_BLOB"] as const
 
 /**
  * What each peer needs. Dependencies that packages declare are not followed: NIXL declares torch (gigabytes), of which it
@@ -58,6 +65,13 @@ export const requirements: Readonly<Record<PeerFamily, PeerRequirements>> = {
       },
     ],
     driver: "nixl_driver.py",
+    paths: ["UCX", "LIBFABRIC", "UCX_MO", "Mooncake", "UCCL"],
+    undriven: {
+      ...Object.fromEntries(
+        storageBackends.map((name) => [name, "a backend for storage, which moves nothing between processes"]),
+      ),
+      GPUNETIO: "a backend that a GPU drives; the judge has memory of the host",
+    },
     libraries: [{ name: "libcudart.so.12", below: "nvidia/cuda_runtime/lib" }],
     standInCuda: true,
     diskBytes: 700e6,
@@ -70,6 +84,8 @@ export const requirements: Readonly<Record<PeerFamily, PeerRequirements>> = {
     main: "mooncake-transfer-engine-non-cuda",
     companions: () => [numpy],
     driver: "mooncake_driver.py",
+    paths: ["tcp", "rdma"],
+    undriven: {},
     libraries: [],
     standInCuda: false,
     diskBytes: 400e6,

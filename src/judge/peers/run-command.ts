@@ -1,12 +1,16 @@
 import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { killAtExit, letGo } from "../../bench/kill-at-exit.ts"
 import { KvError } from "../../errors/kv-error.ts"
+import { childEnd } from "../driver/child-end.ts"
 
 /** How a command ended, and the end of what it said. */
 export interface CommandEnd {
   /** Undefined when a signal ended it. */
   readonly code: number | undefined
+  /** The signal that ended it. */
+  readonly signal?: NodeJS.Signals
+  /** It was ended because it took longer than it may. */
+  readonly late: boolean
   readonly output: string
   /** The end of its standard output alone. */
   readonly stdout: string
@@ -57,13 +61,21 @@ export async function runCommand(
       // It has ended meanwhile, or never began.
     }
   }
-  const timer = millisMax === undefined ? undefined : setTimeout(end, millisMax)
+  let late = false
+  const expire = (): void => {
+    late = true
+    end()
+  }
+  const timer = millisMax === undefined ? undefined : setTimeout(expire, millisMax)
   killAtExit(child)
   signal?.addEventListener("abort", end)
   try {
-    const [code] = (await once(child, "close")) as [number | null]
+    const ended = await childEnd(child)
+    // What it has started and left behind ends with it.
+    end()
     if (stopped(signal)) throw interrupted()
-    return { code: code ?? undefined, output, stdout }
+    const by = ended.signal === null ? {} : { signal: ended.signal }
+    return { code: ended.code ?? undefined, ...by, late, output, stdout }
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener("abort", end)

@@ -3,7 +3,6 @@ import { sizeText } from "../../terminal/units.ts"
 import type { CaseResult, Finding, WrongPlace } from "../verify-document.ts"
 import { blockMaps } from "./block-map.ts"
 import { causeText, kindText } from "./cause-texts.ts"
-import { lastWords } from "./last-words.ts"
 
 /** Everything that is known of a case that failed, below a heading that folds. */
 export function findingView(id: string, result: CaseResult, open: boolean): Markup {
@@ -35,9 +34,8 @@ function firstWrongPlace({ agent, layer, block, offset, expected, found }: Wrong
 }
 
 function lastWordsOf(log: string): Markup {
-  const text = lastWords(log)
-  const lines = text.split("\n").length
+  const lines = log.split("\n").length
   return html`<details class="folded"><summary>The engine's last words (${lines} ${lines === 1 ? "line" : "lines"})</summary>
-<pre>${text}</pre></details>
+<pre>${log}</pre></details>
 `
 }

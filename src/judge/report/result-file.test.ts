@@ -10,10 +10,10 @@ import {
   writeFileSync,
 } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { type TestContext, test } from "node:test"
 import { KvError } from "../../errors/kv-error.ts"
-import { checkResultFile, writeResultFile } from "./result-file.ts"
+import { checkResultFiles, writeResultFile } from "./result-file.ts"
 
 function folderFor(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "kvferry-result-"))
@@ -31,9 +31,12 @@ test("a path that cannot be written is refused before the run", (t) => {
     folder,
     join(folder, "file", "a.html"),
     join(folder, "none\n\u001b[2J", "a.html"),
+    "",
+    `${join(folder, "a.html")}/`,
+    "/proc/a.html",
   ]) {
     assert.throws(
-      () => checkResultFile("--report", path),
+      () => checkResultFiles({ "--report": path }),
       (error: unknown) => {
         assert.ok(error instanceof KvError)
         assert.equal(error.code, "KV_USAGE")
@@ -43,8 +46,12 @@ test("a path that cannot be written is refused before the run", (t) => {
       },
     )
   }
-  checkResultFile("--report", join(folder, "a.html"))
-  checkResultFile("--report", "a-name-in-this-folder.html")
+  const path = join(folder, "a.html")
+  checkResultFiles({ "--report": path, "--bundle": join(folder, "b.tar.gz"), "--json": undefined })
+  checkResultFiles({ "--report": "a-name-in-this-folder.html" })
+  checkResultFiles({ "--report": "/dev/null", "--json": "/dev/null" })
+  const twice = { "--report": path, "--bundle": join(folder, "..", basename(folder), "a.html") }
+  assert.throws(() => checkResultFiles(twice), /--report and --bundle name one file/)
   assert.deepEqual(readdirSync(folder), ["file"])
 })
 

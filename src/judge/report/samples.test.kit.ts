@@ -78,7 +78,7 @@ export const baseAddressFinding: Finding = {
       blocks: mapOf(160, { x: [5], s: [9], p: [12, 13], "?": [20], "!": [150], o: [28] }),
     },
   ],
-  log: "\u001b[33mW1121 02:53:45 libfabric_backend.cpp:412] provider sockets\u001b[0m\nW1121 02:53:45 post 36 descriptors\nI1121 02:53:46 notification delivered",
+  log: "W1121 02:53:45 libfabric_backend.cpp:412] provider sockets\nW1121 02:53:45 post 36 descriptors\nI1121 02:53:46 notification delivered",
 }
 
 function mapOf(blocks: number, holds: Readonly<Record<string, readonly number[]>>): string {

@@ -164,23 +164,6 @@ test("maps of a large pool stay small, and say what was left out", () => {
   assert.ok(page.includes("and 32 more maps"))
 })
 
-test("an engine's last words lose their colours, and only their end is kept where they are long", () => {
-  const log = `${"noise\n".repeat(50_000)}\u001b[31mE fatal\u001b[0m: 10 %\r20 %\rdone\n`
-  const failed = {
-    id: "a/b",
-    suite: "a",
-    title: "b",
-    verdict: "failed",
-    finding: { kind: "crash", text: "t", log },
-    millis: 1,
-    bytesChecked: 8,
-  } as const
-  const { text } = readMarkup(verifyReportHtml(withEngines(engine({ cases: [failed] }))))
-  assert.ok(text.includes("\ndone"))
-  assert.ok(!text.includes("20 %") && !text.includes("[31m"))
-  assert.match(text, /\[\d+ characters before this\]/)
-})
-
 test("texts of engines stay text, wherever they stand", () => {
   const kept = new Set(["verdict", "evidence", "schema", "startedAt"])
   const page = verifyReportHtml(withHostileTexts(sampleVerify(), kept))

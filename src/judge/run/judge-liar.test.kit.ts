@@ -1,4 +1,7 @@
 import assert from "node:assert/strict"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath } from "node:url"
 import { allCases } from "../cases/all-cases.ts"
@@ -8,6 +11,10 @@ import type { EngineResult } from "../verify-document.ts"
 import { lies } from "./lies.test.kit.ts"
 import { runEngine } from "./run-engine.ts"
 
+/** Liars that are killed leave their files: they go when the tests have ended. */
+const folder = mkdtempSync(join(tmpdir(), "kvferry-liars-"))
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
+
 /** An engine that tells one lie, or none. */
 export function liar(lie: string): EngineCommand {
   const file = fileURLToPath(new URL("./liar.test.kit.js", import.meta.url))
@@ -15,7 +22,7 @@ export function liar(lie: string): EngineCommand {
     spec: { name: `liar:${lie}`, family: "kvferry", path: "files" },
     command: process.execPath,
     args: [file, lie],
-    env: {},
+    env: { TMPDIR: folder },
     about: `a liar (${lie})`,
   }
 }

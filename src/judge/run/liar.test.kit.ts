@@ -8,6 +8,7 @@ import {
   closeSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   rmSync,
@@ -21,11 +22,20 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { HostMapping } from "../../memory/host-memory.ts"
 import { hostMemory } from "../../os/host-memory.ts"
 import { decodePieces, type Pieces } from "../driver/columns.ts"
-import { type Answers, type CacheShape, capabilities, type Op, type Questions } from "../driver/protocol.ts"
+import {
+  type Answers,
+  type CacheShape,
+  capabilities,
+  type Op,
+  type Questions,
+  type SequenceReceipt,
+} from "../driver/protocol.ts"
 import { blockBytes, planeBytes } from "../pattern/cache-places.ts"
 
 const lie = process.argv[2] ?? "honest"
 const lies = (name: string): boolean => lie === name
+const stampBytes = 4
+const levels = ["none", "epoch", "sampled", "full"]
 
 interface Card {
   readonly name: string
@@ -39,6 +49,18 @@ interface Card {
   /** Who has claimed what was lent stands in files here. */
   readonly folder: string
   readonly secret: string
+  /** The least proof of what is written here. */
+  readonly floor: string
+}
+
+/** What was lent, as its file says. */
+interface Lent {
+  readonly blocks: readonly number[]
+  readonly tokens: number
+  readonly access: "read" | "write"
+  readonly stamps: readonly number[]
+  readonly hash: string
+  readonly id: string
 }
 
 interface Peer {
@@ -49,6 +71,7 @@ interface Peer {
 
 interface Job {
   readonly args: Questions["prepare"]
+  readonly lent: Lent | undefined
   readonly pieces: Pieces
   readonly peer: Peer
   state: Answers["wait"]["state"]
@@ -67,9 +90,14 @@ class EngineSays extends Error {
   }
 }
 
+/** Who has connected to an agent is in its folder. */
+const readerFile = "reader-"
 let name = ""
 let path = "files"
 let cache: CacheShape
+/** Options that its agent was opened with. */
+let opened: Questions["open"]["options"] = {}
+let lentSoFar = 0
 let regions: HostMapping[] = []
 let stamps: HostMapping
 let busy = false
@@ -78,6 +106,8 @@ const folder = mkdtempSync(join(tmpdir(), "kvferry-liar-"))
 const secret = process.env["KVFERRY_JUDGE_SECRET"] ?? ""
 const notesFile = join(folder, "notes")
 const peers = new Map<string, Peer>()
+/** Names of all peers that were ever met, in order. */
+const numbered: string[] = []
 const jobs = new Map<number, Job>()
 const firstBytes = new Map<string, Buffer>()
 const leaks: Buffer[] = []
@@ -92,12 +122,13 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
       throw new EngineSays("NO_PATH", `there is no path ${args.path}`)
     name = args.name
     path = args.path ?? path
+    opened = args.options
     cache = args.cache
     const bytes = cache.blocks * blockBytes(cache)
     regions = Array.from({ length: cache.layers }, (_, layer) =>
       hostMemory.map(bytes, `liar-${layer}`, { pages: "small", populate: true }),
     )
-    stamps = hostMemory.map(cache.blocks, "stamps", { pages: "small", populate: true })
+    stamps = hostMemory.map(stampBytes * cache.blocks, "stamps", { pages: "small", populate: true })
     writeFileSync(notesFile, "")
     return {
       about: `liar (${lie})`,
@@ -120,6 +151,7 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
       notes: notesFile,
       folder,
       secret,
+      floor: String(opened["floor"] ?? "none"),
     }
     return { card: JSON.stringify(card) }
   },
@@ -134,8 +166,16 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
       peers.set(peer, named)
       return { path }
     }
+    writeFileSync(join(card.folder, `${readerFile}${process.pid}`), "")
     const open = (fd: number): number => openSync(`/proc/${card.pid}/fd/${fd}`, "r+")
-    peers.set(peer, { card, fds: card.fds.map(open), stamps: open(card.stamps) })
+    const met = { card, fds: card.fds.map(open), stamps: open(card.stamps) }
+    peers.set(peer, met)
+    if (lies("byte-peers")) {
+      // It has the number of the one 256 before it, which is then taken for it.
+      const before = numbered.length < 256 ? undefined : numbered[numbered.length - 256]
+      if (before !== undefined && peers.has(before)) peers.set(before, met)
+      numbered.push(peer)
+    }
     return { path }
   },
   disconnect({ peer }) {
@@ -144,18 +184,23 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     peers.delete(peer)
     return {}
   },
-  lend: ({ blocks, tokens }) => ({
-    offer: JSON.stringify({
+  lend: ({ blocks, tokens, access }) => {
+    const offer = join(folder, `offer-${lentSoFar++}`)
+    const lent: Lent = {
       blocks,
       tokens,
+      access,
       stamps: blocks.map(stampOf),
       hash: hashOf(blocks),
       id: randomUUID(),
-    }),
-  }),
-  withdraw: ({ offer }) => {
-    const { blocks } = JSON.parse(offer) as { blocks: number[] }
-    move(blocks)
+    }
+    writeFileSync(offer, JSON.stringify(lent))
+    return { offer }
+  },
+  async withdraw({ offer }) {
+    move(lentBy(offer)!.blocks)
+    // A writer looks at the stamps before each piece: the one that it was at has landed by then.
+    await sleep(50)
     return {}
   },
   reuse: ({ blocks }) => {
@@ -181,6 +226,7 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     if (lies("leaks")) leaks.push(Buffer.alloc(2 ** 16, 1))
     jobs.set(slot(args.transfer), {
       args,
+      lent: lentBy(args.sequence?.offer ?? ""),
       pieces,
       peer,
       state: "pending",
@@ -217,11 +263,13 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
         bytes,
         path: named,
         rails: [{ rail: "0", bytes: lies("receipt-rails") ? 1 : bytes }],
+        ...sequenceOf(transfer, job),
       },
     }
   },
   cancel({ transfer }) {
     const job = jobs.get(slot(transfer))!
+    if (lies("cancels-the-next")) for (const any of jobs.values()) any.cancelled = any.state === "pending"
     if (job.state !== "pending" || lies("never-cancels")) return {}
     job.cancelled = true
     if (lies("writes-after-cancel")) job.state = "cancelled"
@@ -240,16 +288,20 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
     return { notes: fresh.map((line) => JSON.parse(line) as { from: string; text: string }) }
   },
   poll: () => ({}),
-  deregister() {
+  async deregister() {
     if (lies("deregister")) return {}
     stamps.view(0, stamps.byteLength).fill(255)
+    // Whoever moves a piece at this moment looks before the next one.
+    await sleep(50)
     return {}
   },
   async measure({ transfers, rounds }) {
     const micros: number[] = []
     for (let round = 0; round < Math.max(1, rounds); round++) {
       const began = performance.now()
-      for (const transfer of transfers) await carry(jobs.get(slot(transfer))!, false)
+      // Nobody looks before the last round: the others are counted, and cost a busy machine nothing.
+      if (round < rounds - 1) posts += transfers.length
+      else for (const transfer of transfers) await carry(jobs.get(slot(transfer))!, false)
       micros.push((performance.now() - began) * 1000)
     }
     return { micros, cpuMicros: 0 }
@@ -258,8 +310,44 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
   close: () => ({}),
 }
 
+/** The level that a transfer has: its own, or its agent's, and none below the agent's least. */
+function levelOf({ integrity }: Questions["prepare"]): string {
+  if (lies("no-level-of-its-own")) return integrity ?? "none"
+  const level = integrity ?? String(opened["integrity"] ?? "full")
+  const floor = String(opened["floor"] ?? "none")
+  return levels.indexOf(level) < levels.indexOf(floor) ? floor : level
+}
+
+/** What its receipt says of a sequence. */
+function sequenceOf(transfer: number, { args, peer, lent }: Job): { readonly sequence?: SequenceReceipt } {
+  const { sequence, direction } = args
+  if (sequence === undefined || lent === undefined) return {}
+  const reads = direction === "read"
+  const [source, target] = reads !== lies("receipt-sides") ? [peer.card.name, name] : [name, peer.card.name]
+  const [from, to] = reads ? [lent.blocks, sequence.blocks] : [sequence.blocks, lent.blocks]
+  const all = cache.layers * from.length
+  const hashes = { full: all, sampled: cache.layers }[levelOf(args)] ?? 0
+  return {
+    sequence: {
+      source,
+      target,
+      direction,
+      tokens: sequence.tokens,
+      layers: cache.layers,
+      blocks: lies("receipt-blocks") ? from.length : to.length,
+      hashes: lies("receipt-hashes") ? all : hashes,
+      ticket: lies("receipt-ticket") ? "one" : `${process.pid}-${transfer}`,
+    },
+  }
+}
+
+/** What an offer stands for; nothing when there is no such thing. */
+function lentBy(offer: string): Lent | undefined {
+  return offer.startsWith("/") ? (JSON.parse(readFileSync(offer, "utf8")) as Lent) : undefined
+}
+
 function proofOf({ args, state }: Job): string {
-  const level = args.integrity ?? "full"
+  const level = levelOf(args)
   if (state !== "done") return lies("good-receipt") ? "full identical" : `${level} unchecked`
   const hashed = level === "full" || level === "sampled"
   return `${level} ${hashed || lies("verdict-without-a-look") ? "identical" : level === "epoch" ? "current" : "unchecked"}`
@@ -299,9 +387,12 @@ function hashThere({ card, fds }: Peer, blocks: readonly number[]): string {
 const slot = (transfer: number): number => (lies("256-slots") ? transfer & 255 : transfer)
 
 /** The first that comes has it. */
-function claim({ sequence }: Questions["prepare"], { card }: Peer): void {
-  if (sequence === undefined || !sequence.offer.startsWith("{") || lies("leases-for-all")) return
-  const file = join(card.folder, (JSON.parse(sequence.offer) as { id: string }).id)
+function claim({ sequence, direction }: Questions["prepare"], { card }: Peer): void {
+  const lent = lentBy(sequence?.offer ?? "")
+  if (lent !== undefined && lent.access !== direction && !lies("any-access"))
+    throw new EngineSays("NOT_LENT", `it was lent to ${lent.access}`)
+  if (lent === undefined || lies("leases-for-all")) return
+  const file = join(card.folder, lent.id)
   try {
     writeFileSync(file, name, { flag: "wx" })
   } catch {
@@ -312,13 +403,19 @@ function claim({ sequence }: Questions["prepare"], { card }: Peer): void {
 /** Keys or values of a block with all heads of the model. */
 const wholePlaneBytes = (): number => (planeBytes(cache) / cache.heads) * cache.kvHeads
 
-const stampOf = (block: number): number => stamps.view(block, 1)[0]!
+const stampView = (block: number): DataView => {
+  const { buffer, byteOffset } = stamps.view(stampBytes * block, stampBytes)
+  return new DataView(buffer, byteOffset, stampBytes)
+}
+
+const stampOf = (block: number): number => stampView(block).getUint32(0, true)
 
 function move(blocks: readonly number[]): void {
   for (const key of seals.keys()) {
     if (blocks.includes(Math.floor(Number(key.split(" ")[1]) / blockBytes(cache)))) seals.delete(key)
   }
-  for (const block of blocks) stamps.view(block, 1)[0] = (stampOf(block) + 1) & 127
+  const mask = lies("8-bit-stamps") ? 255 : 0x7fffffff
+  for (const block of blocks) stampView(block).setUint32(0, (stampOf(block) + 1) & mask, true)
 }
 
 function start(job: Job, timeoutMillis: number): void {
@@ -354,22 +451,22 @@ function fail(job: Job, code: string, text: string): void {
 
 /** @param watch false where nobody dies or stops meanwhile: looking costs more than a small piece. */
 async function carry(job: Job, watch = true): Promise<void> {
-  const { args, peer, pieces } = job
+  const { args, peer, pieces, lent } = job
   const began = job.posts
   if (lies("note-early")) note(job)
   job.moved = 0
   posts += 1
   const count = pieces.length.length
-  let lent: { blocks: number[]; stamps: number[]; hash: string } | undefined
-  if (args.sequence !== undefined) {
-    if (!args.sequence.offer.startsWith("{")) return fail(job, "NO_LEASE", "there is no such lease")
-    lent = JSON.parse(args.sequence.offer) as typeof lent
-  }
+  if (args.sequence !== undefined && lent === undefined)
+    return fail(job, "NO_LEASE", "there is no such lease")
+  const tooWeak = levels.indexOf(levelOf(args)) < levels.indexOf(peer.card.floor)
+  if (args.direction === "write" && tooWeak && !lies("no-level-of-its-own"))
+    return fail(job, "NOT_PROVEN", `the target wants ${peer.card.floor}`)
   if (lies("short-leases") && performance.now() - job.preparedAt > 2000)
     return fail(job, "NO_LEASE", "it has run out")
   const before = seen(job)
-  if (before.includes(255) && !lies("deregister")) return fail(job, "NOT_REGISTERED", "taken back")
-  if (lies("16-bit") && posts >= 65_536) {
+  if (before.includes(takenBack) && !lies("deregister")) return fail(job, "NOT_REGISTERED", "taken back")
+  if ((lies("16-bit") && posts >= 65_536) || (lies("ring-of-4096") && posts >= 4096)) {
     job.state = "done"
     return
   }
@@ -377,20 +474,36 @@ async function carry(job: Job, watch = true): Promise<void> {
   for (let i = 0; i < count; i++) {
     if (i % 16 === 15) await sleep(0)
     // Stopped or gone: nothing more comes from it.
-    while (watch && isStopped(peer.card.pid) && job.state === "pending" && !job.cancelled) await sleep(5)
+    while (watch && isStopped(peer.card.pid) && job.state === "pending" && !job.cancelled) {
+      if (lies("gives-up-half-way")) {
+        job.state = "done"
+        if (!lies("no-note")) note(job)
+        return
+      }
+      await sleep(5)
+    }
     if (job.state === "failed" && !lies("writes-after-cancel")) return
     const anyDead = lies("one-death-all") && [...peers.values()].some(({ card }) => !isAlive(card.pid))
     while (watch && lies("waits-for-the-dead") && !isAlive(peer.card.pid)) await sleep(50)
+    if (lies("readers-die-together") && readersOf(peer.card).some((pid) => !isAlive(pid)))
+      return fail(job, "READER_DEAD", "another reader is dead")
     if (watch && (!isAlive(peer.card.pid) || anyDead)) {
       if (lies("dead-is-done")) job.state = "done"
       else fail(job, "PEER_DEAD", `${peer.card.name} is dead`)
       return
     }
+    if (watch && !lies("deregister") && seen(job).includes(takenBack))
+      return fail(job, "NOT_REGISTERED", "taken back")
     if (job.cancelled && lies("writes-after-cancel")) await sleep(100)
     if (job.cancelled && !lies("writes-after-cancel")) {
       job.state = "cancelled"
       return
     }
+    const withdrawn =
+      args.direction === "write" &&
+      lent !== undefined &&
+      seen(job).some((stamp, at) => stamp !== lent.stamps[at])
+    if (withdrawn && !lies("no-epochs")) return fail(job, "REUSED", "the lease was taken back")
     try {
       job.moved += piece(job, i)
     } catch (thrown) {
@@ -411,7 +524,7 @@ async function carry(job: Job, watch = true): Promise<void> {
   const reused =
     lent !== undefined &&
     (before.some((stamp, i) => stamp !== after[i]) || lent.blocks.some((_, i) => lent.stamps[i] !== after[i]))
-  if ((reused && !lies("no-epochs")) || (before.includes(255) && !lies("deregister")))
+  if ((reused && !lies("no-epochs")) || (before.includes(takenBack) && !lies("deregister")))
     return fail(job, "REUSED", "the blocks were reused")
   const proven = args.integrity === "full" || args.integrity === "sampled"
   const tampered =
@@ -423,13 +536,16 @@ async function carry(job: Job, watch = true): Promise<void> {
   if (lies("note-twice")) note(job)
 }
 
+/** The stamp of blocks that were taken back with all their agent's memory. */
+const takenBack = 0xffffffff
+
 /** Stamps of the lent blocks as they are now. */
-function seen({ args, peer }: Job): number[] {
-  const all = Buffer.alloc(peer.card.blocks)
-  readSync(peer.stamps, all, 0, all.length, 0)
-  if (args.sequence === undefined) return all.includes(255) ? [255] : []
-  const { blocks } = JSON.parse(args.sequence.offer) as { blocks: number[] }
-  return blocks.map((block) => all[block]!)
+function seen({ args, peer, lent }: Job): number[] {
+  const bytes = Buffer.alloc(stampBytes * peer.card.blocks)
+  readSync(peer.stamps, bytes, 0, bytes.length, 0)
+  const all = new Uint32Array(bytes.buffer, bytes.byteOffset, peer.card.blocks)
+  if (args.sequence === undefined) return all.includes(takenBack) ? [takenBack] : []
+  return lent?.blocks.map((block) => all[block]!) ?? []
 }
 
 function note({ args, peer }: Job): void {
@@ -527,6 +643,11 @@ function stateOf(pid: number): string {
     return "X"
   }
 }
+/** Processes that have connected to an agent. */
+const readersOf = ({ folder }: Card): number[] =>
+  readdirSync(folder).flatMap((file) =>
+    file.startsWith(readerFile) ? [Number(file.slice(readerFile.length))] : [],
+  )
 const isAlive = (pid: number): boolean => !["X", "Z"].includes(stateOf(pid))
 const isStopped = (pid: number): boolean => stateOf(pid) === "T"
 

@@ -31,6 +31,7 @@ export const lies: readonly Lie[] = [
       "shapes/long-pieces-read",
       "shapes/long-pieces-write",
       "pairs/unequal-rails",
+      "pairs/unequal-rails-write",
     ],
   },
   { name: "queue-of-1024", cause: "lost-piece", cases: ["shapes/counts-write"] },
@@ -55,7 +56,13 @@ export const lies: readonly Lie[] = [
     cause: "stale",
     cases: ["shapes/repost-read", "blocks/reused-blocks", "lifecycle/reconnect"],
   },
-  { name: "second-post-nothing", cause: "nothing-moved", cases: ["shapes/repost-write"] },
+  // What was passed on is another agent's, to the judge.
+  { name: "first-content", cases: ["blocks/relay-read", "blocks/relay-write"] },
+  {
+    name: "second-post-nothing",
+    cause: "nothing-moved",
+    cases: ["shapes/repost-write", "blocks/posted-again"],
+  },
   { name: "zero-is-all", cause: "outside", cases: ["shapes/zero-length"] },
   { name: "other-layer", cause: "other-layer", cases: ["shapes/order-read"] },
   { name: "same-numbers", cause: "other-block", cases: ["blocks/random-tables-write", "blocks/prefix-hit"] },
@@ -65,7 +72,20 @@ export const lies: readonly Lie[] = [
   {
     name: "lost-tail",
     cause: "lost-tail",
-    cases: ["blocks/one-call-read", "blocks/cache-shapes", "shapes/edges-read", "shapes/edges-write"],
+    cases: [
+      "blocks/one-call-read",
+      "blocks/cache-shapes",
+      "blocks/unequal-read",
+      "blocks/unequal-write",
+      "blocks/grown-read",
+      "blocks/grown-write",
+      "shapes/edges-read",
+      "shapes/edges-write",
+    ],
+  },
+  {
+    name: "byte-peers",
+    cases: ["lifecycle/many-peers-pieces", "lifecycle/many-peers-blocks"],
   },
   { name: "last-peer", cause: "other-agent", cases: ["pairs/each-with-each"] },
   { name: "heads-ignored", cases: ["tp/1-to-2", "tp/1-to-4", "tp/2-to-4", "tp/4-to-2"] },
@@ -76,6 +96,7 @@ export const lies: readonly Lie[] = [
     cases: [
       "order/visible-under-load",
       "load/layers-together",
+      "load/layers-at-once",
       "load/layerwise-read",
       "load/layerwise-write",
     ],
@@ -87,7 +108,7 @@ export const lies: readonly Lie[] = [
     cases: ["order/concurrent-writer-write", "load/several-writers"],
   },
   { name: "note-early", cases: ["order/notes-pieces-read", "order/notes-blocks-write"] },
-  { name: "note-twice", cases: ["order/notes-pieces-write"] },
+  { name: "note-twice", cases: ["order/notes-pieces-write", "order/notes-one-call"] },
   { name: "no-note", cases: ["order/notes-blocks-read"] },
   { name: "notes-failures", cases: ["order/no-note-of-failure", "order/no-note-of-wrong-bytes"] },
   {
@@ -114,6 +135,8 @@ export const lies: readonly Lie[] = [
   { name: "waits-for-the-dead", cases: ["faults/killed-pieces-write", "faults/killed-blocks-write"] },
   { name: "keeps-old-peer", cases: ["faults/restarted-pieces", "faults/restarted-blocks"] },
   { name: "one-death-all", cases: ["faults/other-peer-lives"] },
+  { name: "readers-die-together", cases: ["faults/other-reader-lives", "faults/other-reader-dies"] },
+  { name: "gives-up-half-way", cases: ["faults/faltering-read", "faults/faltering-write"] },
   {
     name: "no-deadline",
     cases: [
@@ -126,20 +149,41 @@ export const lies: readonly Lie[] = [
   },
   { name: "never-cancels", cases: ["faults/cancelled-in-vain-pieces", "faults/cancelled-in-vain-blocks"] },
   { name: "no-bounds", cases: ["faults/out-of-bounds-read", "faults/out-of-bounds-write"] },
-  { name: "deregister", cases: ["faults/deregistered"] },
+  {
+    name: "deregister",
+    cases: [
+      "faults/deregistered",
+      "faults/deregistered-write",
+      "faults/deregistered-under-way-read",
+      "faults/deregistered-under-way-write",
+    ],
+  },
   { name: "lets-strangers-in", cases: ["faults/stranger"] },
   { name: "leases-for-all", cases: ["faults/held-by-another"] },
+  { name: "any-access", cases: ["faults/lent-the-other-way"] },
   {
     name: "no-epochs",
     cases: [
       "faults/withdrawn",
       "faults/withdrawn-long-ago",
+      "faults/withdrawn-under-way-write",
       "faults/one-block-reused",
+      "faults/one-of-many-reused",
       "faults/reused-under-way",
     ],
   },
+  { name: "8-bit-stamps", cases: ["faults/one-block-reused"] },
+  {
+    name: "cancels-the-next",
+    cases: ["faults/cancelled-too-late-pieces", "faults/cancelled-too-late-blocks"],
+  },
   { name: "short-leases", cases: ["lifecycle/posted-late"] },
-  { name: "no-proof", cases: ["faults/tampered", "faults/tampered-wholly", "faults/tampered-write"] },
+  {
+    name: "no-proof",
+    cases: ["tampered", "tampered-wholly", "tampered-in-part", "tampered-write"].map(
+      (name) => `faults/${name}`,
+    ),
+  },
   {
     name: "takes-any-path",
     cases: ["unknown-path", "absent-path", "no-common-path"].flatMap((name) => [
@@ -149,11 +193,20 @@ export const lies: readonly Lie[] = [
   },
   { name: "leaks", cases: ["lifecycle/prepare-release"] },
   { name: "16-bit", cause: "nothing-moved", cases: ["lifecycle/many-posts"] },
+  { name: "ring-of-4096", cases: ["lifecycle/many-large-posts"] },
   { name: "256-slots", cases: ["lifecycle/many-prepared", "lifecycle/many-prepared-lists"] },
   { name: "by-name", cause: "other-agent", cases: ["lifecycle/equal-names"] },
   { name: "receipt", cases: ["receipts/pieces"] },
   { name: "receipt-rails", cases: ["receipts/sequences-read"] },
   { name: "receipt-path", cases: ["receipts/sequences-write"] },
+  { name: "receipt-sides", cases: ["receipts/sequences-read", "receipts/sequences-write"] },
+  { name: "receipt-blocks", cases: ["receipts/sequences-read", "receipts/sequences-write"] },
+  { name: "receipt-hashes", cases: ["receipts/proof-read"] },
+  { name: "receipt-ticket", cases: ["receipts/sequences-read"] },
+  {
+    name: "no-level-of-its-own",
+    cases: ["read", "one-call", "write"].map((name) => `receipts/levels-of-agents-${name}`),
+  },
   { name: "good-receipt", cases: ["receipts/of-a-failure"] },
   { name: "verdict-without-a-look", cases: ["receipts/proof-read", "receipts/proof-write"] },
   {

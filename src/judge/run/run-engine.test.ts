@@ -16,10 +16,7 @@ const options: EngineRunOptions = {
 test("an engine whose first cases all fail with wrong bytes is stopped, and the record says so", async () => {
   const { cases, stopped } = await runEngine(liar("base-address"), options)
   assert.equal(cases.length, 8)
-  assert.match(
-    stopped!,
-    /first 8 cases have all failed .*base-address in \d of them\); --all runs the others/,
-  )
+  assert.match(stopped!, /first 8 cases have all failed .*base-address in \d\); --all runs the others/)
 })
 
 test("--fail-fast stops at the first case that fails", async () => {

@@ -1,9 +1,10 @@
 import { caseId, type JudgeCase } from "../cases/case.ts"
-import { NotSupported, type WrongBlock } from "../cases/case-failed.ts"
+import { NotSupported } from "../cases/case-failed.ts"
 import type { Effort } from "../cases/world.ts"
 import { DriverFailed } from "../driver/driver-failed.ts"
 import type { EngineCommand } from "../engines/engine-command.ts"
 import type { CaseResult, EngineResult } from "../verify-document.ts"
+import type { WrongBlock } from "../wrong-block.ts"
 import { findingOf, Stage } from "./stage.ts"
 
 export interface EngineRunOptions {
@@ -22,8 +23,12 @@ export interface EngineRunOptions {
   wrong?(id: string, block: WrongBlock): void
 }
 
-/** A case that takes longer is a hang, whatever it waits for. */
+/** A case that takes longer is a hang, whatever it waits for, unless its drivers go on answering: a busy machine is slow. */
 const caseMillis = { quick: 60_000, default: 90_000, long: 900_000 } as const
+/** A driver that has answered since then is none that hangs. Each question has a time limit of its own. */
+const answerMillis = 15_000
+/** So many times its time a case may take all the same. */
+const patience = 4
 
 /** As many that fail with wrong bytes, and none that passes, are a verdict: the others would say the same. */
 const plainAfter = 8
@@ -86,11 +91,12 @@ function reasonToStop(
     return "a case has failed, and no more was wanted (--fail-fast)"
   const judged = results.filter(({ verdict }) => verdict !== "not supported")
   const wrong = judged.filter(({ finding }) => finding?.kind === "wrong-bytes")
-  if (all || judged.length < plainAfter || wrong.length < judged.length) return undefined
+  if (all || wrong.length < plainAfter || judged.some(({ verdict }) => verdict === "passed")) return undefined
   const causes = wrong.map(({ finding }) => finding?.cause ?? "unknown")
   const count = (cause: string): number => causes.filter((other) => other === cause).length
   const [most] = [...new Set(causes)].sort((one, other) => count(other) - count(one))
-  return `the first ${judged.length} cases have all failed with wrong bytes (${most} in ${count(most!)} of them); --all runs the others`
+  const some = wrong.length === judged.length ? "" : `, ${wrong.length} of them`
+  return `the first ${judged.length} cases have all failed${some} with wrong bytes (${most} in ${count(most!)}); --all runs the others`
 }
 
 async function runCase(stage: Stage, one: JudgeCase, options: EngineRunOptions): Promise<CaseResult> {
@@ -124,16 +130,24 @@ async function outcomeOf(
 
 /** Ends the processes of a case that takes too long; what it waits for fails then. */
 async function inTime(stage: Stage, running: Promise<void>, millis: number): Promise<void> {
+  const began = performance.now()
   let late = false
-  const timer = setTimeout(() => {
+  let timer: NodeJS.Timeout
+  const look = (): void => {
+    const quiet = performance.now() - stage.answeredAt
+    if (quiet < answerMillis && performance.now() - began < patience * millis) {
+      timer = setTimeout(look, answerMillis - quiet)
+      return
+    }
     late = true
     void stage.clear()
-  }, millis)
+  }
+  timer = setTimeout(look, millis)
   try {
     await running
   } catch (thrown) {
     if (!late) throw thrown
-    const text = `the case has not ended within ${millis} ms`
+    const text = `the case has not ended within ${Math.round(performance.now() - began)} ms`
     throw new DriverFailed("hang", {
       code: "hang",
       text,

@@ -1,3 +1,4 @@
+import { oneLine } from "../../terminal/one-line.ts"
 import { caseId, type JudgeCase } from "../cases/case.ts"
 import { CaseFailed, NotSupported } from "../cases/case-failed.ts"
 import { JudgedAgent } from "../cases/judged-agent.ts"
@@ -5,7 +6,7 @@ import { Scene } from "../cases/scene.ts"
 import { type Effort, type Role, type SceneOptions, smallCache, type World } from "../cases/world.ts"
 import { DriverFailed } from "../driver/driver-failed.ts"
 import { DriverProcess } from "../driver/driver-process.ts"
-import type { Answers, Capability, Level } from "../driver/protocol.ts"
+import type { Answers, Level } from "../driver/protocol.ts"
 import type { EngineCommand } from "../engines/engine-command.ts"
 import { Pattern } from "../pattern/pattern.ts"
 import { Random } from "../random.ts"
@@ -18,7 +19,7 @@ export class Stage implements AsyncDisposable {
   opened: Answers["open"] | undefined
   readonly #effort: Effort
   readonly #seed: number
-  readonly #capabilities = new Map<Level, readonly Capability[]>()
+  readonly #offers = new Map<Level, Pick<Answers["open"], "capabilities" | "reasons">>()
   readonly #shared = new Map<string, Scene>()
   readonly #open = new Set<Scene>()
   #bytesChecked = 0
@@ -27,6 +28,14 @@ export class Stage implements AsyncDisposable {
     this.engine = engine
     this.#effort = effort
     this.#seed = seed
+  }
+
+  /** When a driver last answered, by `performance.now`. */
+  get answeredAt(): number {
+    return Math.max(
+      0,
+      ...[...this.#open].flatMap(({ agents }) => agents.map(({ driver }) => driver.answeredAt)),
+    )
   }
 
   /** Bytes that were compared since it was last asked. */
@@ -157,7 +166,7 @@ export class Stage implements AsyncDisposable {
       // An engine that moves bytes only while it is called is called, as a server's loop would.
       await driver.ask("poll", { on: true })
       this.opened ??= opened
-      this.#capabilities.set(level, opened.capabilities)
+      this.#offers.set(level, opened)
       return new JudgedAgent(driver, opened, { name: role.name, owner, cache: role.cache, pattern, epoch })
     } catch (thrown) {
       await driver.kill()
@@ -180,11 +189,13 @@ export class Stage implements AsyncDisposable {
   }
 
   #mustOffer({ needs }: JudgeCase, level: Level): void {
-    const offered = this.#capabilities.get(level)
+    const offered = this.#offers.get(level)
     if (offered === undefined) return
-    const missing = needs.find((need) => !offered.includes(need))
-    if (missing !== undefined)
-      throw new NotSupported(`its driver does not offer "${missing}": ${capabilityTexts[missing]}`)
+    const missing = needs.find((need) => !offered.capabilities.includes(need))
+    if (missing === undefined) return
+    const why = offered.reasons?.[missing]
+    const told = why === undefined ? "" : `; ${oneLine(why, 400)}`
+    throw new NotSupported(`its driver does not offer "${missing}": ${capabilityTexts[missing]}${told}`)
   }
 
   async #close(scene: Scene): Promise<void> {

@@ -122,7 +122,8 @@ function engineLine(result: EngineResult, style: Style): string {
   ]
   const bytes = cases.reduce((sum, { bytesChecked }) => sum + bytesChecked, 0)
   const millis = cases.reduce((sum, one) => sum + one.millis, 0)
-  const word = failed === 0 ? style.good("passed") : style.bad("failed")
+  const word =
+    failed > 0 ? style.bad("failed") : count("passed") > 0 ? style.good("passed") : style.bad("not judged")
   return `${word}  ${engine}: ${parts.join(", ")}; ${sizeText(bytes)} compared in ${timeText(millis * 1000)}`
 }
 

@@ -70,6 +70,18 @@ test("an engine that moved the right bytes and broke another promise is told apa
   assert.match(text, /^passed {2}good: 1 passed, 0 failed, /m)
 })
 
+test("an engine that supports none of the cases has passed nothing", () => {
+  const none = {
+    ...good,
+    engine: "none",
+    cases: [{ ...passed, verdict: "not supported" as const, why: "it cannot" }],
+  }
+  assert.match(
+    verifyLines(documentOf(none), plain).join("\n"),
+    /^not judged {2}none: 0 passed, 0 failed, 1 not supported/m,
+  )
+})
+
 test("what engines say is never raw on a terminal", () => {
   const text = verifyLines(documentOf(good, bad, absent), plain).join("\n")
   assert.doesNotMatch(text.replaceAll("\n", ""), /[\p{Cc}\p{Bidi_Control}\p{Cs}]/u)

@@ -3,7 +3,7 @@ import type { JudgeCase } from "../case.ts"
 import { hold } from "../case-failed.ts"
 import type { Transfer } from "../transfer.ts"
 import { middleCache, type World } from "../world.ts"
-import { freshPair, holdToItsWord, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
+import { freshPair, holdToItsWord, largeCache, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
 
 /** Long: it is the death that must end a transfer, not its deadline. */
 const deadlineMillis = 20_000
@@ -99,6 +99,28 @@ async function otherPeerLives(world: World): Promise<void> {
   }
 }
 
+/** The same at a source: the death of one that reads from it ends no transfer of another. */
+async function otherReaderLives(world: World): Promise<void> {
+  const readers = ["decode-0", "decode-1"].map((name) => ({
+    name,
+    cache: largeCache,
+    holds: "poison" as const,
+  }))
+  const scene = await world.scene({
+    level: "blocks",
+    fresh: true,
+    roles: [{ name: "prefill", cache: largeCache, holds: "pattern" }, ...readers],
+  })
+  const [source, victim, target] = [scene.agent("prefill"), scene.agent("decode-0"), scene.agent("decode-1")]
+  await mustStillWork(world, { scene, source, target: victim }, "blocks")
+  const transfer = await prepareLarge(world, { scene, source, target }, "blocks", { direction: "read" })
+  await transfer.post(deadlineMillis)
+  await victim.driver.kill()
+  await transfer.done()
+  await scene.check([source, target])
+  await mustStillWork(world, { scene, source, target }, "blocks")
+}
+
 export const deadPeers: readonly JudgeCase[] = [
   ...(["pieces", "blocks"] as const).flatMap((level) =>
     (["read", "write"] as const).map(
@@ -136,5 +158,12 @@ export const deadPeers: readonly JudgeCase[] = [
     title: "One dead prefill worker stops the transfers from the living ones.",
     needs: ["read", "peers", "peer-death"],
     run: otherPeerLives,
+  },
+  {
+    suite: "faults",
+    name: "other-reader-lives",
+    title: "One dead decode worker ends the transfers of the others.",
+    needs: ["read", "peers", "peer-death"],
+    run: otherReaderLives,
   },
 ]

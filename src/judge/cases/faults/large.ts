@@ -1,9 +1,14 @@
+import { setTimeout as sleep } from "node:timers/promises"
 import { DriverFailed } from "../../driver/driver-failed.ts"
 import { CaseFailed } from "../case-failed.ts"
-import { sequencePieces } from "../pieces.ts"
+import type { JudgedAgent } from "../judged-agent.ts"
+import { type SequenceTables, sequencePieces } from "../pieces.ts"
 import { randomTables } from "../tables.ts"
 import type { Transfer, TransferEnd, TransferOptions } from "../transfer.ts"
 import { firstBlock, middleCache, type Pair, pairOf, type World } from "../world.ts"
+
+/** How long after the end of a transfer its target is watched. */
+export const watchMillis = 300
 
 /** Large enough that something can happen while it moves: 8 layers of 256 blocks of 16 KiB. */
 export const largeCache = { ...middleCache, layers: 8, blocks: 256 }
@@ -15,16 +20,48 @@ export const freshPair = (world: World, level: "pieces" | "blocks", cache = larg
 /** Prepares the transfer of nearly all blocks, in random places. */
 export async function prepareLarge(
   world: World,
-  { scene, source, target }: Pair,
+  pair: Pair,
   level: "pieces" | "blocks",
   options: TransferOptions,
 ): Promise<Transfer> {
-  const tables = randomTables(
-    world.random,
-    source,
-    target,
-    (source.cache.blocks - firstBlock) * source.cache.blockTokens,
-  )
+  return await prepareTables(pair, level, allBlocks(world, pair), options)
+}
+
+/** The same as two transfers. */
+export async function prepareHalves(
+  world: World,
+  pair: Pair,
+  level: "pieces" | "blocks",
+  options: TransferOptions,
+): Promise<Transfer[]> {
+  const { sourceBlocks, targetBlocks } = allBlocks(world, pair)
+  const half = sourceBlocks.length / 2
+  const transfers: Transfer[] = []
+  for (const [from, to] of [
+    [0, half],
+    [half, 2 * half],
+  ] as const) {
+    const tables = {
+      sourceBlocks: sourceBlocks.slice(from, to),
+      targetBlocks: targetBlocks.slice(from, to),
+      tokens: half * pair.source.cache.blockTokens,
+    }
+    transfers.push(await prepareTables(pair, level, tables, options))
+  }
+  return transfers
+}
+
+function allBlocks({ random }: World, { source, target }: Pair): SequenceTables {
+  const tokens = (source.cache.blocks - firstBlock) * source.cache.blockTokens
+  return randomTables(random, source, target, tokens)
+}
+
+async function prepareTables(
+  { scene, source, target }: Pair,
+  level: "pieces" | "blocks",
+  tables: SequenceTables,
+  options: TransferOptions,
+): Promise<Transfer> {
   if (level === "blocks") return await scene.prepareSequence(source, target, tables, options)
   return await scene.prepare(source, target, sequencePieces(source.cache, target.cache, tables), options)
 }
@@ -38,7 +75,14 @@ export async function holdToItsWord(transfer: Transfer, end: TransferEnd): Promi
 }
 
 /** What a question that may be refused has come to. */
-export async function refusalOf(asking: Promise<unknown>): Promise<DriverFailed | undefined> {
+export function refusalOf(asking: Promise<unknown>): Promise<DriverFailed | undefined> {
+  const told = refusal(asking)
+  // A case that fails before it has come to this waits for it no more.
+  told.catch(() => {})
+  return told
+}
+
+async function refusal(asking: Promise<unknown>): Promise<DriverFailed | undefined> {
   try {
     await asking
     return undefined
@@ -51,6 +95,24 @@ export async function refusalOf(asking: Promise<unknown>): Promise<DriverFailed 
       ...(thrown.log === "" ? {} : { log: thrown.log }),
     })
   }
+}
+
+/** Posts it, and waits for its end: undefined where the post was refused. */
+export async function runToItsEnd(transfer: Transfer): Promise<TransferEnd | undefined> {
+  return (await refusalOf(transfer.post())) === undefined ? await transfer.end() : undefined
+}
+
+/** What was under way has ended; somebody is `gone`. Nothing comes later, and whoever stands in for it works. */
+export async function mustBeQuiet(
+  world: World,
+  pair: Pair,
+  gone: JudgedAgent,
+  level: "pieces" | "blocks",
+): Promise<void> {
+  await sleep(watchMillis)
+  await pair.scene.check()
+  pair.scene.forget(gone)
+  await mustStillWork(world, pair, level)
 }
 
 /** A small good transfer: whatever happened before, it must work. */

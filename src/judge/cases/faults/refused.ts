@@ -5,8 +5,8 @@ import { hold, NotSupported } from "../case-failed.ts"
 import { layOut } from "../lay-out.ts"
 import type { Piece } from "../pieces.ts"
 import { randomTables } from "../tables.ts"
-import { middleCache, pairOf, smallCache, type World } from "../world.ts"
-import { freshPair, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
+import { pairOf, smallCache, type World } from "../world.ts"
+import { mustStillWork, refusalOf } from "./large.ts"
 
 /** Ways in which a piece leaves its region; the other pieces of the list are good. */
 function outside(piece: Piece, sourceBytes: number, targetBytes: number): Record<string, Piece> {
@@ -50,23 +50,6 @@ async function outOfBounds(world: World, direction: "read" | "write"): Promise<v
     await scene.check()
     target.poisonAgain()
   }
-}
-
-/** Memory that its owner took back is not read any more, by plans that were made before either. */
-async function deregistered(world: World): Promise<void> {
-  const pair = await freshPair(world, "pieces", middleCache)
-  const { scene, source } = pair
-  const transfer = await prepareLarge(world, pair, "pieces", { direction: "read" })
-  await mustStillWork(world, pair, "pieces")
-  pair.target.poisonAgain()
-  await source.driver.ask("deregister", {})
-  const refused = await refusalOf(transfer.post(5000))
-  if (refused === undefined) {
-    const end = await transfer.end()
-    hold(end.state !== "done", "no-error", "a read of memory that its owner had taken back was called done")
-  }
-  // Nothing was to be had: nothing may have come.
-  await scene.check()
 }
 
 /** A lease that was taken back, and one that never was. */
@@ -182,13 +165,6 @@ export const refused: readonly JudgeCase[] = [
       run: (world) => outOfBounds(world, direction),
     }),
   ),
-  {
-    suite: "faults",
-    name: "deregistered",
-    title: "Memory that was given back is still read by a peer.",
-    needs: ["pieces", "read", "deregister"],
-    run: deregistered,
-  },
   {
     suite: "faults",
     name: "stranger",

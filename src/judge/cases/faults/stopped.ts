@@ -1,8 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import type { JudgeCase } from "../case.ts"
 import { hold } from "../case-failed.ts"
+import { layOut } from "../lay-out.ts"
 import { pairOf, type World } from "../world.ts"
-import { freshPair, holdToItsWord, largeCache, mustStillWork, prepareLarge, refusalOf } from "./large.ts"
+import {
+  freshPair,
+  holdToItsWord,
+  largeCache,
+  mustBeQuiet,
+  mustStillWork,
+  prepareHalves,
+  prepareLarge,
+  refusalOf,
+  watchMillis,
+} from "./large.ts"
 
 type Level = "pieces" | "blocks"
 /** How long what a writer has sent may be under way, on one machine. */
@@ -11,33 +22,69 @@ const underWayMillis = 1000
 const deadlineMillis = 20_000
 /** How soon it must, on a machine that is busy with others. */
 const soonMillis = 8000
-/** How long after the end of a transfer its target is watched. */
-const watchMillis = 300
 
-/** A peer that neither answers nor dies: the transfer ends by its deadline, and nothing of it comes later. */
+/** A peer that neither answers nor dies: each transfer ends by its own deadline, and nothing of it comes later. */
 async function stopped(world: World, level: Level, delayMillis: number): Promise<void> {
   const pair = await freshPair(world, level)
   const { scene, source, target } = pair
-  const transfer = await prepareLarge(world, pair, level, { direction: "read" })
+  const options = { direction: "read" } as const
+  const several = target.capabilities.includes("concurrent")
+  const transfers = several
+    ? await prepareHalves(world, pair, level, options)
+    : [await prepareLarge(world, pair, level, options)]
   if (delayMillis === 0) source.driver.pause()
   try {
-    const posting = refusalOf(transfer.post(1500))
+    const postings = transfers.map((transfer, i) => refusalOf(transfer.post(1500 - 700 * i)))
     if (delayMillis > 0) {
       await sleep(delayMillis)
       source.driver.pause()
     }
-    if ((await posting) === undefined) await holdToItsWord(transfer, await transfer.end())
-    else transfer.fail()
+    for (const [i, transfer] of transfers.entries()) {
+      if ((await postings[i]) === undefined) await holdToItsWord(transfer, await transfer.end())
+      else transfer.fail()
+    }
     await scene.check()
     // The blocks belong to somebody else now.
     target.poisonAgain()
   } finally {
     source.driver.resume()
   }
-  await sleep(watchMillis)
-  await scene.check()
-  scene.forget(source)
-  await mustStillWork(world, pair, level)
+  await mustBeQuiet(world, pair, source, level)
+}
+
+/** The other side is held up for moments, again and again, as on a machine that has too much to do: all arrives all the same. */
+async function faltering(world: World, direction: "read" | "write"): Promise<void> {
+  const pair = await pairOf(world, { level: "pieces", fresh: true })
+  const { scene, source, target } = pair
+  const { driver } = direction === "read" ? source : target
+  const { random } = world
+  for (let round = 0; round < world.rounds(24); round++) {
+    // Small transfers take ways of their own: up to 64 KiB, say, and just there.
+    const count = random.pick([1, 2, 4, 16, 17, 100])
+    const short = random.below(2) === 0
+    const lengths = Array.from({ length: count }, () =>
+      short ? Math.floor(65_536 / count) : random.pick([100, 4000, Math.floor(1_500_000 / count)]),
+    )
+    const pieces = layOut(random, { lengths, source, target, align: 1 })
+    const transfer = await scene.prepare(source, target, pieces, { direction })
+    let over = false
+    const holding = (async () => {
+      while (!over) {
+        driver.pause()
+        await sleep(1)
+        driver.resume()
+        await sleep(1)
+      }
+    })()
+    try {
+      await transfer.run()
+    } finally {
+      over = true
+      await holding
+    }
+    await scene.check()
+    target.poisonAgain()
+  }
 }
 
 /** A deadline that passes while bytes move. */
@@ -85,7 +132,7 @@ async function cancelled(world: World, level: Level, direction: "read" | "write"
 /** A target that hangs keeps no writer longer than its deadline; when it comes back, its blocks are its own. */
 async function stoppedTarget(world: World): Promise<void> {
   const pair = await freshPair(world, "blocks")
-  const { scene, target } = pair
+  const { target } = pair
   const transfer = await prepareLarge(world, pair, "blocks", { direction: "write" })
   target.driver.pause()
   try {
@@ -98,10 +145,7 @@ async function stoppedTarget(world: World): Promise<void> {
   await sleep(underWayMillis)
   transfer.fail()
   target.poisonAgain()
-  await sleep(watchMillis)
-  await scene.check()
-  scene.forget(target)
-  await mustStillWork(world, pair, "blocks")
+  await mustBeQuiet(world, pair, target, "blocks")
 }
 
 /** Taken back while its peer hangs: it ends then, and not at its deadline. */
@@ -130,10 +174,7 @@ async function cancelledInVain(world: World, level: Level): Promise<void> {
   } finally {
     source.driver.resume()
   }
-  await sleep(watchMillis)
-  await scene.check()
-  scene.forget(source)
-  await mustStillWork(world, pair, level)
+  await mustBeQuiet(world, pair, source, level)
 }
 
 const levels = ["pieces", "blocks"] as const
@@ -155,6 +196,15 @@ export const stoppedPeers: readonly JudgeCase[] = [
         run: (world) => stopped(world, level, delay),
       }),
     ),
+  ),
+  ...(["read", "write"] as const).map(
+    (direction): JudgeCase => ({
+      suite: "faults",
+      name: `faltering-${direction}`,
+      title: "A host that is held up in the midst of an answer gets the rest of it wrong.",
+      needs: ["pieces", direction],
+      run: (world) => faltering(world, direction),
+    }),
   ),
   ...levels.map(
     (level): JudgeCase => ({

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { KvError } from "../../../errors/kv-error.ts"
-import { type Card, cardVersion } from "../../../wire/card.ts"
+import { type Card, cardVersion, noCacheLayout } from "../../../wire/card.ts"
 
 /** What a side of a bench shows of itself in the agents' handshake: it has no cache, and no address. */
 export function benchCard(side: "target" | "initiator", software: string): Card {
@@ -12,14 +12,7 @@ export function benchCard(side: "target" | "initiator", software: string): Card 
     pid: process.pid,
     software,
     model: "bench",
-    layout: {
-      shape: { layers: 1, kvHeads: 1, headDim: 1, elementBytes: 1 },
-      order: "head-major",
-      blockTokens: 1,
-      blocks: 1,
-      firstHead: 0,
-      heads: 1,
-    },
+    layout: noCacheLayout,
     transports: [],
   }
 }

@@ -79,6 +79,7 @@ export async function dialTarget(
       farSide === "prefill"
         ? { prefill: facts.nics, decode: ownNics() }
         : { prefill: ownNics(), decode: facts.nics },
+    secrets: [secret, ...(options.credentials.secret === undefined ? [] : [options.credentials.secret])],
     notes: sameMachine ? ["the target is a process of this machine"] : farNotes(facts),
     start: async (spec, dealt, load, pattern, { devices, verbose }) => {
       const env = { [secretVariable]: secret, ...(devices === undefined ? {} : { KVFERRY_DEVICES: devices }) }

@@ -1,5 +1,6 @@
 import { answerForms } from "../../driver/answer-forms.ts"
 import { DriverFailed } from "../../driver/driver-failed.ts"
+import { engineLog } from "../../driver/engine-text.ts"
 import type { Answers, Op, Questions } from "../../driver/protocol.ts"
 import type { DealtAgent } from "../deal-load.ts"
 import type { Arrival, Checked, Places } from "../judged-memory.ts"
@@ -79,7 +80,7 @@ export class FarAgent implements LoadAgent {
   /** When the other side is gone, so are its drivers. */
   async #end(order: "kill" | "end"): Promise<void> {
     try {
-      this.#words = String(await this.#order("words", {}))
+      this.#words = engineLog(String(await this.#order("words", {})))
       await this.#order(order, {})
     } catch {
       // Nobody is there any more.

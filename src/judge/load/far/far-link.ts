@@ -2,6 +2,7 @@ import type { MessageChannel } from "../../../agent/channel.ts"
 import { asKvError, KvError, kvErrorFromRecord } from "../../../errors/kv-error.ts"
 import { fields, oneOf, whole } from "../../../wire/fields.ts"
 import { DriverFailed } from "../../driver/driver-failed.ts"
+import { engineLine, engineLog } from "../../driver/engine-text.ts"
 
 /** A question's name and its body, which goes as JSON behind the message. */
 export type Answerer = (name: string, body: unknown) => Promise<unknown>
@@ -135,6 +136,7 @@ function failureOf(body: unknown): Error {
   if (driver === undefined) return kvErrorFromRecord(error, "KV_PEER_LOST")
   const said = fields(driver, "driver's failure")
   const kind = oneOf(said, "kind", ["error", "hang", "crash"])
-  const text = (name: string): string => String(said[name] ?? "").slice(0, 4096)
-  return new DriverFailed(kind, { code: text("code"), text: text("text"), log: text("log") })
+  const text = (name: string): string => engineLine(String(said[name] ?? ""), 4096)
+  const log = engineLog(String(said["log"] ?? ""))
+  return new DriverFailed(kind, { code: text("code"), text: text("text"), log })
 }

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath } from "node:url"
-import type { LoadDocument } from "../../load-document.ts"
+import { printedLoad } from "../load-schema.test.kit.ts"
 
 const main = fileURLToPath(new URL("../../../cli/main.js", import.meta.url))
 const [near, far] = [`kvb-n${process.pid}`, `kvb-f${process.pid}`]
@@ -72,7 +72,7 @@ test("a load between two hosts goes over the wire, and its bytes are checked on 
       { encoding: "utf8" },
     )
     assert.equal(run.status, 0, run.stderr + run.stdout)
-    const document = JSON.parse(run.stdout) as LoadDocument
+    const document = printedLoad(run.stdout)
     assert.equal(document.verdict, "identical")
     assert.equal(document.shape.strategy, "spread")
     assert.equal(document.results.find(({ engine }) => engine === "kvferry:tcp")!.receipt!.path, "tcp")
