@@ -6,9 +6,12 @@
  */
 import { spawnSync } from "node:child_process"
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 
 export const suiteNames = ["verify", "contract", "promises", "simulation"]
+
+/** Transports whose contract a machine without a NIC can run. */
+export const contractTransports = ["shm", "cma", "tcp", "libfabric"]
 
 /** A suite that has not ended by then says nothing: each ends what hangs by itself, so it is the machine that is too slow. */
 const millisMax = 1_800_000
@@ -24,9 +27,14 @@ export function enginesHere() {
 
 /**
  * @param options.touches whether a mutant can be seen in an engine at all.
+ * @param options.killer what killed the mutant the last time, as `failure.where` said it: it is asked before all others.
  * @returns the first case that fails on a bench, and what it says; undefined when all pass.
  */
-export async function firstFailure(bench, { engines, suites, cases, touches = () => true }) {
+export async function firstFailure(bench, { engines, suites, cases, touches = () => true, killer }) {
+  const fits = killer !== undefined && cases === undefined && suites.includes(killer.suite)
+  const before = fits ? await asBefore(bench, killer, engines) : undefined
+  // Once is the machine; and what no longer sees it says nothing about the others.
+  if (before !== undefined && before.undecided !== true) return before
   for (const suite of suites) {
     const failure = await runs[suite](bench, { engines, cases, touches })
     if (failure !== undefined) return failure
@@ -52,15 +60,36 @@ const runs = {
       testFiles(bench, (file) => /^dist\/promises\/p\d/.test(file)),
     ),
   simulation: async (bench) => {
+    bench.goTo("simulation")
     const main = join(bench.folder, "dist", "sim", "main.js")
     const args = [main, "--schedules", String(schedules), "--seed", "1"]
     const { status, text, timedOut } = await bench.run(process.execPath, args, { millis: millisMax })
     if (timedOut) return tooSlow("simulation")
-    return status === 0 ? undefined : { by: `simulation: ${simulated(text)}`, text: tail(text) }
+    const where = { suite: "simulation" }
+    return status === 0 ? undefined : { where, by: `simulation: ${simulated(text)}`, text: tail(text) }
   },
 }
 
+/** The one case that killed it the last time; as any other, it has to do so twice. */
+function asBefore(bench, { suite, engine, id, file, test }, engines) {
+  if (suite === "simulation") return runs.simulation(bench)
+  if (suite !== "verify") {
+    if (!existsSync(join(bench.folder, file))) return undefined
+    return test === undefined
+      ? wholeFile(bench, suite, file)
+      : twice(() => namedTest(bench, suite, file, test))
+  }
+  if (!engines.includes(engine)) return undefined
+  return twice(() => verified(bench, engine, ["--cases", id]))
+}
+
+async function twice(run) {
+  const failed = await run()
+  return failed === undefined || failed.undecided === true ? undefined : again(failed, run)
+}
+
 async function verified(bench, engine, more = []) {
+  bench.goTo(`verify ${engine}`)
   const json = join(bench.folder, "verify.json")
   rmSync(json, { force: true })
   const main = join(bench.folder, "dist", "cli", "main.js")
@@ -100,14 +129,16 @@ function failedCase(file) {
     if (failed === undefined) continue
     const { kind, cause, text } = failed.finding ?? {}
     const what = [kind, cause].filter((word) => word !== undefined).join(", ")
-    return { id: failed.id, by: `verify ${engine} ${failed.id} (${what})`, text: text ?? "" }
+    const { id } = failed
+    const where = { suite: "verify", engine, id }
+    return { id, where, by: `verify ${engine} ${id} (${what})`, text: text ?? "" }
   }
   return undefined
 }
 
 /** The contract of every transport that a machine without a NIC has, and of what all RDMA fabrics share: that also under load and deaths. */
 function contractFiles(bench, touches) {
-  const transports = ["shm", "cma", "tcp", "libfabric"].filter((name) => touches(`kvferry:${name}`))
+  const transports = contractTransports.filter((name) => touches(`kvferry:${name}`))
   const rdma = touches("kvferry:libfabric") ? ["rdma-core", "rail-death", "rdma-soak"] : []
   const files = [
     ...rdma.map((name) => `dist/transport/rdma/${name}.test.js`),
@@ -138,20 +169,26 @@ async function wholeFile(bench, suite, file) {
   if (failed?.name === undefined) return failed
   // A file that hung fails as a whole, under its own name: no test in it is called that.
   if (failed.name.endsWith(file)) return again(failed, () => testFile(bench, suite, file))
-  const pattern = `^${failed.name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`
-  return again(failed, () => testFile(bench, suite, file, ["--test-name-pattern", pattern]))
+  return again(failed, () => namedTest(bench, suite, file, failed.name))
+}
+
+function namedTest(bench, suite, file, name) {
+  const pattern = `^${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`
+  return testFile(bench, suite, file, ["--test-name-pattern", pattern])
 }
 
 async function testFile(bench, suite, file, more = []) {
+  bench.goTo(`${suite} ${basename(file, ".test.js")}`)
   const args = ["--test", "--test-reporter=tap", "--test-timeout=120000", ...more, file]
   const { status, text, timedOut } = await bench.run(process.execPath, args, {
     millis: millisMax,
     heard: (said) => notOk(said) !== undefined,
   })
   const name = notOk(text)
-  if (name !== undefined) return { name, by: `${suite}: ${name}`, text: "" }
+  const where = { suite, file, ...(name === undefined || name.endsWith(file) ? {} : { test: name }) }
+  if (name !== undefined) return { name, where, by: `${suite}: ${name}`, text: "" }
   if (timedOut) return tooSlow(suite)
-  return status === 0 ? undefined : { by: `${suite}: exit code ${status}`, text: tail(text) }
+  return status === 0 ? undefined : { where, by: `${suite}: exit code ${status}`, text: tail(text) }
 }
 
 /** The first test that failed; its file's own line comes later. */

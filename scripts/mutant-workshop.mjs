@@ -43,10 +43,31 @@ export class Workshop {
 /** One copy, and whatever runs in it. */
 class Bench {
   folder
+  /** The mutant that is judged here, or "control"; undefined between them. */
+  mutant
+  /** What runs, for people, and since when: milliseconds since 1970, like `since` of the mutant. */
+  where = ""
+  since = 0
+  whereSince = 0
   #running
 
   constructor(folder) {
     this.folder = folder
+  }
+
+  begin(mutant) {
+    this.mutant = mutant
+    this.since = Date.now()
+    this.goTo("begins")
+  }
+
+  goTo(where) {
+    this.where = where
+    this.whereSince = Date.now()
+  }
+
+  end() {
+    this.mutant = undefined
   }
 
   /** @returns why this is no mutant; undefined when it is compiled. */
@@ -61,6 +82,7 @@ class Bench {
   }
 
   async compile() {
+    this.goTo("compiling")
     const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
     const { status, text } = await this.run(process.execPath, [tsc, "-p", this.folder, ...lenient])
     return status === 0 ? undefined : `it does not compile: ${text.split("\n")[0]}`

@@ -3,13 +3,15 @@
  *
  * `npm run mutants -- --help` tells how. docs/mutants.md has the table of a run.
  */
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
+import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { checkPatches, readMutants } from "./mutant-patches.mjs"
-import { enginesHere, firstFailure, suiteNames } from "./mutant-suites.mjs"
+import { Expectation, isTerminal, LiveLine, liveText, startText } from "./mutant-progress.mjs"
+import { contractTransports, enginesHere, firstFailure, suiteNames } from "./mutant-suites.mjs"
 import { Workshop } from "./mutant-workshop.mjs"
-import { setUp } from "./setup.mjs"
+import { root, setUp } from "./setup.mjs"
 
 const help = `npm run mutants -- [options]
 
@@ -23,6 +25,8 @@ const help = `npm run mutants -- [options]
   --markdown FILE    writes the table there too
   --check            only looks whether every patch still applies
   --no-control       leaves out the run without a mutant
+  --afresh           asks every suite in its order, and not first what killed a mutant the last time (mutants/killers.json)
+  --record           remembers what killed each of them now, for that
 
 Exit code: 0 all were killed, 1 one survives, 2 wrong usage, 3 a patch that does not apply or compile, or the unbroken engine fails.
 `
@@ -32,6 +36,7 @@ const usage = (text) => {
   process.exit(2)
 }
 
+const unreached = "no suite reaches its files without a device; the lab does: npm run lab"
 const options = readOptions()
 const mutants = readMutants(options)
 if (mutants.length === 0) usage("no mutant has such a number or name; see mutants/")
@@ -46,15 +51,41 @@ if (options.check) {
 await setUp()
 const started = Date.now()
 const engines = options.engines ?? enginesHere()
+const killersFile = join(root, "mutants", "killers.json")
+const killers = JSON.parse(readFileSync(killersFile, "utf8"))
 const workshop = new Workshop(options.jobs)
 const results = []
+const size = { mutants: mutants.length, jobs: options.jobs, control: options.control }
+const expectation = new Expectation({
+  ...size,
+  engines: engines.length,
+  suites: options.suites,
+  cases: options.cases,
+})
+let controlSince
+const live = new LiveLine(process.stderr, () => {
+  const busy = workshop.benches.filter(({ mutant }) => mutant !== undefined)
+  const now = (since) => (Date.now() - since) / 1000
+  return liveText({
+    done: results.length,
+    total: mutants.length,
+    elapsed: now(started),
+    left: expectation.left({
+      running: busy.filter(({ mutant }) => mutant !== "control").map(({ since }) => now(since)),
+      controlFor: controlSince === undefined ? 0 : now(controlSince),
+    }),
+    benches: busy.map(({ mutant, where, whereSince }) => ({ mutant, where, seconds: now(whereSince) })),
+  })
+})
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => {
+    live.end()
     workshop.close()
     report(true)
     process.exit(130)
   })
 }
+if (!isTerminal(process.stderr)) process.stderr.write(`mutants: ${startText(size, expectation)}\n`)
 try {
   await workshop.build()
   if (options.control) await control()
@@ -66,22 +97,29 @@ try {
     }),
   )
 } finally {
+  live.end()
   workshop.close()
 }
 process.exitCode = report(false)
 
 /** The engine as it is must pass all that its mutants are judged by, on every bench at the same time. */
 async function control() {
+  controlSince = Date.now()
   const failures = await Promise.all(
-    workshop.benches.map((bench) =>
-      firstFailure(bench, { engines, suites: options.suites, cases: options.cases }),
-    ),
+    workshop.benches.map(async (bench) => {
+      bench.begin("control")
+      const failure = await firstFailure(bench, { engines, suites: options.suites, cases: options.cases })
+      bench.end()
+      return failure
+    }),
   )
   const failed = failures.find((failure) => failure !== undefined)
   if (failed === undefined) {
-    process.stderr.write(`mutants: the unbroken engine passes (${seconds(started)})\n`)
+    expectation.controlTook((Date.now() - controlSince) / 1000)
+    live.say(`mutants: the unbroken engine passes (${seconds(started)})`)
     return
   }
+  live.end()
   process.stderr.write(
     `mutants: the unbroken engine fails at ${failed.by}: nothing can be said of its mutants\n`,
   )
@@ -90,9 +128,15 @@ async function control() {
   process.exit(3)
 }
 
+/** What no suite of any machine without a NIC runs says nothing of a mutant in it. */
+function isReached({ touches }) {
+  return contractTransports.some((path) => touches(`kvferry:${path}`))
+}
+
 async function judge(bench, mutant) {
   const begun = Date.now()
-  const problem = await bench.apply(mutant)
+  bench.begin(mutant.name)
+  const problem = isReached(mutant) ? await bench.apply(mutant) : unreached
   const failure =
     problem === undefined
       ? await firstFailure(bench, {
@@ -100,9 +144,11 @@ async function judge(bench, mutant) {
           suites: options.suites,
           cases: options.cases,
           touches: options.allEngines ? undefined : mutant.touches,
+          killer: options.afresh || mutant.own ? undefined : killers[mutant.name],
         })
       : undefined
   await bench.revert(mutant)
+  bench.end()
   const slow = failure?.undecided === true ? failure.by : undefined
   const result = {
     mutant,
@@ -111,9 +157,10 @@ async function judge(bench, mutant) {
     millis: Date.now() - begun,
   }
   results.push(result)
-  process.stderr.write(`  ${line(result)}\n`)
+  expectation.mutantTook(result.millis / 1000)
+  live.say(`  ${line(result)}`)
   // What a suite says of somebody's own mutant is what they came for.
-  if (mutant.own && failure !== undefined && failure.text !== "") process.stderr.write(`${failure.text}\n`)
+  if (mutant.own && failure !== undefined && failure.text !== "") live.say(failure.text)
 }
 
 function line({ mutant, problem, failure, millis }) {
@@ -140,7 +187,17 @@ function report(interrupted) {
   )
   for (const { mutant } of survivors) process.stdout.write(`survives: ${mutant.name}: ${mutant.words}\n`)
   if (options.markdown !== undefined) writeFileSync(options.markdown, markdown())
+  if (options.record) record(killed)
   return none.length > 0 ? 3 : survivors.length > 0 ? 1 : 0
+}
+
+/** What was not judged now keeps what it had. */
+function record(killed) {
+  const now = killed.flatMap(({ mutant, failure: { where } }) =>
+    mutant.own || where === undefined ? [] : [[mutant.name, where]],
+  )
+  const all = Object.entries({ ...killers, ...Object.fromEntries(now) }).sort(([a], [b]) => (a < b ? -1 : 1))
+  writeFileSync(killersFile, `${JSON.stringify(Object.fromEntries(all), null, 2)}\n`)
 }
 
 function markdown() {
@@ -170,6 +227,8 @@ function readOptions() {
         markdown: { type: "string" },
         check: { type: "boolean" },
         "no-control": { type: "boolean" },
+        afresh: { type: "boolean" },
+        record: { type: "boolean" },
         help: { type: "boolean" },
       },
     })
@@ -193,6 +252,8 @@ function readOptions() {
       markdown: values.markdown,
       check: values.check === true,
       control: values["no-control"] !== true,
+      afresh: values.afresh === true,
+      record: values.record === true,
     }
   } catch (thrown) {
     return usage(`${thrown.message}\n\n${help}`)

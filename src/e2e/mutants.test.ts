@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { type TestContext, test } from "node:test"
@@ -27,7 +27,14 @@ test("every mutant still applies, and there are enough of them", { skip }, () =>
   const { status, stderr } = mutants("--check")
   assert.equal(status, 0, stderr)
   const [, count] = /all (\d+) patches apply/.exec(stderr) ?? []
-  assert.ok(Number(count) >= 40, stderr)
+  assert.ok(Number(count) >= 90, stderr)
+})
+
+test("of every mutant it is known what killed it, and of nothing else", { skip }, () => {
+  const folder = fileURLToPath(new URL("../../mutants/", import.meta.url))
+  const listed = readdirSync(folder).filter((file) => file.endsWith(".patch"))
+  const killers = JSON.parse(readFileSync(join(folder, "killers.json"), "utf8")) as Record<string, unknown>
+  assert.deepEqual(Object.keys(killers).sort(), listed.map((file) => file.replace(/[.]patch$/, "")).sort())
 })
 
 test("a patch that does not apply is an error that says so", { skip }, (t) => {
