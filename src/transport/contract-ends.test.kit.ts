@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { setTimeout as sleep } from "node:timers/promises"
+import type { KvErrorCode } from "../errors/codes.ts"
 import { KvError } from "../errors/kv-error.ts"
 import { hostMemory } from "../os/host-memory.ts"
 import { stripe } from "../plan/stripe.ts"
@@ -86,25 +87,8 @@ function keysContract(transport: Transport, it: It): void {
     if (direction === "read") overRails(it, name, body)
     else it(name, () => body([1, 1]))
 
-    overRails(
-      it,
-      `a ${direction} that was prepared in time is refused once its region is closed`,
-      async (rails) => {
-        await using rig = await openRig(transport, { rails })
-        const prepared = railsOf(rig).map((rail) => {
-          const plan = planOf(direction, [pieceOf(rail)], rail)
-          return rig.connection.prepare({ direction, plan, remote: rig.remote })
-        })
-        for (const move of prepared) await move.post({ deadline: soon() })
-        await rig.a.deregister(3)
-        const target = targetOf(rig, direction)
-        target.view(0, regionBytes).fill(next)
-        for (const move of prepared) {
-          await assertRejects(move.post({ deadline: soon() }), "KV_RKEY_REJECTED")
-          await move[Symbol.asyncDispose]()
-        }
-        assertAll(target.view(0, regionBytes), next)
-      },
+    overRails(it, `a ${direction} that was prepared in time is refused once its region is closed`, (rails) =>
+      refusedAfter(transport, direction, rails, ({ a }) => a.deregister(3), "KV_RKEY_REJECTED"),
     )
 
     it(`the key of a region that was closed and opened again opens it for no ${direction}`, async () => {
@@ -163,6 +147,30 @@ function keysContract(transport: Transport, it: It): void {
   })
 }
 
+/** What was prepared and posted before `end` is refused with `code` after it, and nothing of it lands. */
+async function refusedAfter(
+  transport: Transport,
+  direction: Direction,
+  rails: readonly [number, number],
+  end: (rig: Rig) => Promise<void>,
+  code: KvErrorCode,
+): Promise<void> {
+  await using rig = await openRig(transport, { rails })
+  const prepared = railsOf(rig).map((rail) => {
+    const plan = planOf(direction, [pieceOf(rail)], rail)
+    return rig.connection.prepare({ direction, plan, remote: rig.remote })
+  })
+  for (const move of prepared) await move.post({ deadline: soon() })
+  await end(rig)
+  const target = targetOf(rig, direction)
+  target.view(0, regionBytes).fill(next)
+  for (const move of prepared) {
+    await assertRejects(move.post({ deadline: soon() }), code)
+    await move[Symbol.asyncDispose]()
+  }
+  assertAll(target.view(0, regionBytes), next)
+}
+
 async function wrongAmongRight(
   transport: Transport,
   direction: Direction,
@@ -194,25 +202,8 @@ async function wrongAmongRight(
 
 function stopsContract(transport: Transport, it: It): void {
   for (const direction of directions) {
-    overRails(
-      it,
-      `a ${direction} that was prepared in time is refused once its session has ended`,
-      async (rails) => {
-        await using rig = await openRig(transport, { rails })
-        const prepared = railsOf(rig).map((rail) => {
-          const plan = planOf(direction, [pieceOf(rail)], rail)
-          return rig.connection.prepare({ direction, plan, remote: rig.remote })
-        })
-        for (const move of prepared) await move.post({ deadline: soon() })
-        await rig.a.dismiss(rig.session.id)
-        const target = targetOf(rig, direction)
-        target.view(0, regionBytes).fill(next)
-        for (const move of prepared) {
-          await assertRejects(move.post({ deadline: soon() }), "KV_PEER_LOST")
-          await move[Symbol.asyncDispose]()
-        }
-        assertAll(target.view(0, regionBytes), next)
-      },
+    overRails(it, `a ${direction} that was prepared in time is refused once its session has ended`, (rails) =>
+      refusedAfter(transport, direction, rails, ({ a, session }) => a.dismiss(session.id), "KV_PEER_LOST"),
     )
   }
 
