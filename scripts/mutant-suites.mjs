@@ -31,8 +31,7 @@ export function enginesHere() {
  * @returns the first case that fails on a bench, and what it says; undefined when all pass.
  */
 export async function firstFailure(bench, { engines, suites, cases, touches = () => true, killer }) {
-  const fits = killer !== undefined && cases === undefined && suites.includes(killer.suite)
-  const before = fits ? await asBefore(bench, killer, engines) : undefined
+  const before = killer === undefined ? undefined : await asBefore(bench, killer, engines)
   // Once is the machine; and what no longer sees it says nothing about the others.
   if (before !== undefined && before.undecided !== true) return before
   for (const suite of suites) {

@@ -56,8 +56,13 @@ const killers = JSON.parse(readFileSync(killersFile, "utf8"))
 const workshop = new Workshop(options.jobs)
 const results = []
 const size = { mutants: mutants.length, jobs: options.jobs, control: options.control }
+const killerOf = ({ name, own }) => {
+  const killer = options.afresh || own || options.cases !== undefined ? undefined : killers[name]
+  return options.suites.includes(killer?.suite) ? killer : undefined
+}
 const expectation = new Expectation({
   ...size,
+  known: mutants.filter((mutant) => killerOf(mutant) !== undefined).length,
   engines: engines.length,
   suites: options.suites,
   cases: options.cases,
@@ -144,7 +149,7 @@ async function judge(bench, mutant) {
           suites: options.suites,
           cases: options.cases,
           touches: options.allEngines ? undefined : mutant.touches,
-          killer: options.afresh || mutant.own ? undefined : killers[mutant.name],
+          killer: killerOf(mutant),
         })
       : undefined
   await bench.revert(mutant)

@@ -12,6 +12,7 @@ const skip = !git ? "there is no git here" : !existsSync(script) ? "only in a cl
 
 interface Run {
   readonly mutants: number
+  readonly known?: number
   readonly jobs: number
   readonly control: boolean
   readonly engines: number
@@ -60,6 +61,10 @@ test("what is left follows what was measured", { skip }, async () => {
   const some = { ...whole, mutants: 1, control: false, suites: ["verify"], cases: "shapes/*" }
   assert.match(startText(some, new Expectation(some)), /^1 mutant: about \d+ s$/)
   assert.ok(new Expectation({ ...whole, jobs: 1 }).seconds > all.seconds)
+  assert.ok(
+    new Expectation({ ...whole, known: 60 }).seconds < all.seconds / 2,
+    "what is asked first is a short question",
+  )
   const before = all.left({ running: [] })
   assert.ok(all.left({ running: [], controlFor: 100 }) <= before - 100)
   all.controlTook(10_000)
