@@ -15,6 +15,8 @@ export const contractTransports = ["shm", "cma", "tcp", "libfabric"]
 
 /** A suite that has not ended by then says nothing: each ends what hangs by itself, so it is the machine that is too slow. */
 const millisMax = 1_800_000
+/** A file of tests that has finished none for so long hangs. Each test says when it has ended, and none takes a minute on an idle machine. */
+const quietMillis = 300_000
 /** Schedules that are played, from seed 1. */
 const schedules = 150
 
@@ -165,9 +167,10 @@ async function tests(bench, suite, files) {
 
 async function wholeFile(bench, suite, file) {
   const failed = await testFile(bench, suite, file)
-  if (failed?.name === undefined) return failed
-  // A file that hung fails as a whole, under its own name: no test in it is called that.
-  if (failed.name.endsWith(file)) return again(failed, () => testFile(bench, suite, file))
+  if (failed === undefined || failed.undecided === true) return failed
+  // A file that ended badly fails as a whole, under its own name: no test in it is called that.
+  if (failed.name === undefined || failed.name.endsWith(file))
+    return again(failed, () => testFile(bench, suite, file))
   return again(failed, () => namedTest(bench, suite, file, failed.name))
 }
 
@@ -178,15 +181,17 @@ function namedTest(bench, suite, file, name) {
 
 async function testFile(bench, suite, file, more = []) {
   bench.goTo(`${suite} ${basename(file, ".test.js")}`)
-  const args = ["--test", "--test-reporter=tap", "--test-timeout=120000", ...more, file]
-  const { status, text, timedOut } = await bench.run(process.execPath, args, {
+  const args = ["--test", "--test-reporter=tap", ...more, file]
+  const { status, text, timedOut, fellSilent } = await bench.run(process.execPath, args, {
     millis: millisMax,
+    quietMillis,
     heard: (said) => notOk(said) !== undefined,
   })
   const name = notOk(text)
   const where = { suite, file, ...(name === undefined || name.endsWith(file) ? {} : { test: name }) }
   if (name !== undefined) return { name, where, by: `${suite}: ${name}`, text: "" }
   if (timedOut) return tooSlow(suite)
+  if (fellSilent) return { where, by: `${suite}: ${basename(file)} hangs`, text: tail(text) }
   return status === 0 ? undefined : { where, by: `${suite}: exit code ${status}`, text: tail(text) }
 }
 

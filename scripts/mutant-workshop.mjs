@@ -91,8 +91,9 @@ class Bench {
   /**
    * Runs a program in this copy.
    * @param options.heard hears all of its standard output so far, and ends it by returning true.
+   * @param options.quietMillis when it has said nothing for so long, it has fallen silent and is ended.
    */
-  run(command, args, { millis = 600_000, heard = () => false } = {}) {
+  run(command, args, { millis = 600_000, quietMillis = millis, heard = () => false } = {}) {
     return new Promise((resolve) => {
       const env = { ...process.env, GIT_CEILING_DIRECTORIES: this.folder }
       delete env.NODE_TEST_CONTEXT
@@ -105,22 +106,29 @@ class Bench {
       this.#running = child
       let text = ""
       let timedOut = false
+      let fellSilent = false
       const timer = setTimeout(() => {
         timedOut = true
         this.stop()
       }, millis)
+      const silence = setTimeout(() => {
+        fellSilent = !timedOut
+        this.stop()
+      }, quietMillis)
       child.stdout.setEncoding("utf8").on("data", (chunk) => {
         text += chunk
+        silence.refresh()
         if (heard(text)) this.stop()
       })
       child.stderr.setEncoding("utf8").on("data", (chunk) => {
         text += chunk
       })
-      child.once("error", (error) => resolve({ status: -1, text: error.message, timedOut: false }))
+      child.once("error", (error) => resolve({ status: -1, text: error.message, timedOut, fellSilent }))
       child.once("close", (status) => {
         clearTimeout(timer)
+        clearTimeout(silence)
         this.#running = undefined
-        resolve({ status: status ?? -1, text, timedOut })
+        resolve({ status: status ?? -1, text, timedOut, fellSilent })
       })
     })
   }
