@@ -20,7 +20,7 @@ const args = [
   "--test",
   "--test-reporter=spec",
   "--test-concurrency=2",
-  "--test-timeout=300000",
+  "--test-timeout=900000",
   ...files.map((file) => join(root, file)),
 ]
 const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" })

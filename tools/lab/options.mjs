@@ -8,7 +8,7 @@ Boots a Linux with RDMA in software as an ordinary process, runs COMMAND in it, 
 Without a command, the RDMA suites run: every *.lab.test.js below dist/, and the lab's own tests.
 
   --machine uml|qemu  the kernel as a program (uml), or Debian's own kernel in an emulated PC  (uml)
-  --timeout SECONDS   the guest is ended after this time, with code 124            (300; suites 900, qemu 3600)
+  --timeout SECONDS   the guest is ended after this time, with code 124            (300; suites 2700, qemu 7200)
   --memory MiB        the guest's memory, its /tmp and /dev/shm included                       (2048)
   --rails N           RDMA devices rxe0, rxe1, … one a network, 0 to 16                        (2)
   --wire              one wire too: a cable with an RDMA device on each end, rxw0 and rxw1
@@ -73,7 +73,7 @@ export function parseOptions(argv, cwd = process.cwd()) {
 /** Seconds for a command, or for all of the suites. */
 function patience({ machine }, command) {
   if (command.length > 0) return 300
-  return machine === "uml" ? 900 : 3600
+  return machine === "uml" ? 2700 : 7200
 }
 
 const flags = {
