@@ -8,7 +8,7 @@ import type { HeldLease } from "./held-lease.ts"
 import { isKv } from "./scripted.test.kit.ts"
 
 const shm = transports.find(({ name }) => name === "shm")!
-const soon = () => ({ deadline: performance.now() + 5000 })
+const soon = () => ({ deadline: performance.now() + 30_000 })
 const texts = (hashes: BigUint64Array): string[] => [...hashes].map(hashText)
 
 /** A pair over shm, with a sequence of the source lent and held. */

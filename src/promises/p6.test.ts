@@ -13,7 +13,7 @@ import { withEndpoints } from "./changed-endpoint.test.kit.ts"
 import { cuttable } from "./cuttable.test.kit.ts"
 import { transports } from "./transports.test.kit.ts"
 
-const soon = () => ({ deadline: performance.now() + 5000 })
+const soon = () => ({ deadline: performance.now() + 30_000 })
 const isKv =
   (...codes: string[]) =>
   (error: unknown) => {

@@ -472,7 +472,8 @@ async function carry(job: Job, watch = true): Promise<void> {
   }
   const kept = lies("writes-back") ? regions.map((region) => region.view(0, region.byteLength).slice()) : []
   for (let i = 0; i < count; i++) {
-    if (i % 16 === 15) await sleep(0)
+    // A writer that minds no lease has time to be seen at it.
+    if (i % 16 === 15) await sleep(lies("no-epochs") && args.direction === "write" ? 10 : 0)
     // Stopped or gone: nothing more comes from it.
     while (watch && isStopped(peer.card.pid) && job.state === "pending" && !job.cancelled) {
       if (lies("gives-up-half-way")) {

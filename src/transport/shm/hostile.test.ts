@@ -23,7 +23,7 @@ import { freshSocketName, ownMachine, toEndpointAddress } from "./shm-address.ts
 const mib = 2 ** 20
 const readOnly = { read: true, write: false }
 const both = { read: true, write: true }
-const soon = (millis = 10_000): number => performance.now() + millis
+const soon = (millis = 30_000): number => performance.now() + millis
 
 const crew = await openCrew({ threads: 1 })
 after(() => crew[Symbol.asyncDispose]())
