@@ -146,8 +146,8 @@ test("stamps: what transfers of long sequences take for them is there again when
     await reads.shift()![Symbol.asyncDispose]()
     reads.push(prepare())
   }
-  const receipt = await reads.at(-1)!.post().receipt
-  assert.deepEqual([receipt.state, receipt.integrity.epochs], ["delivered", 20_000])
+  const receipt = await reads.at(-1)!.post({ timeoutMillis: 60_000 }).receipt
+  assert.deepEqual([receipt.state, receipt.integrity.epochs, receipt.error], ["delivered", 20_000, undefined])
   for (const read of reads) await read[Symbol.asyncDispose]()
 })
 
