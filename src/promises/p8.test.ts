@@ -138,12 +138,14 @@ test("stamps: what transfers of long sequences take for them is there again when
   const into = Uint32Array.from({ length: 20_000 }, (_, block) => block)
   const prepare = () => pair.target.agent.prepareRead({ lease: held, into, integrity: "epoch" })
   const reads: ReturnType<typeof prepare>[] = []
-  // As many as there is room for; one that is forgotten makes room for one more, each time.
-  assert.throws(() => {
-    while (reads.length < 1000) reads.push(prepare())
+  // As many as there is room for; one that is forgotten makes room for one more, each time. Between them the lease is confirmed.
+  const turn = () => new Promise(setImmediate)
+  await assert.rejects(async () => {
+    for (; reads.length < 1000; await turn()) reads.push(prepare())
   }, isLimit)
   for (let i = 0; i < 2 * reads.length; i++) {
     await reads.shift()![Symbol.asyncDispose]()
+    await turn()
     reads.push(prepare())
   }
   const receipt = await reads.at(-1)!.post({ timeoutMillis: 60_000 }).receipt
