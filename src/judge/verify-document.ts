@@ -82,7 +82,43 @@ export interface VerifyDocument {
   readonly evidence: "hardware" | "lab"
   readonly interrupted: boolean
   readonly engines: readonly EngineResult[]
-  readonly verdict: "passed" | "failed"
+  readonly verdict: Verdict
+}
+
+/** What came of a whole run. Where nothing failed and not all was judged that was asked for, nobody has failed or passed. */
+export type Verdict = "passed" | "failed" | "not judged"
+
+/** A failed case counts, whatever else there was; an engine that is not here, or an interruption, is no failure of anybody. */
+export function verdictOf({
+  engines,
+  interrupted,
+}: Pick<VerifyDocument, "engines" | "interrupted">): Verdict {
+  if (engines.some(({ cases }) => cases.some(({ verdict }) => verdict === "failed"))) return "failed"
+  return interrupted || engines.length === 0 || unjudgedEngines(engines).length > 0 ? "not judged" : "passed"
+}
+
+/** Engines of which nothing can be said: they do not run here, or support none of the cases. */
+export const unjudgedEngines = (engines: readonly EngineResult[]): EngineResult[] =>
+  engines.filter(
+    ({ unavailable, cases }) =>
+      unavailable !== undefined || cases.every(({ verdict }) => verdict === "not supported"),
+  )
+
+/** Why a run was not judged, in a few words. */
+export function whyNotJudged({
+  engines,
+  interrupted,
+}: Pick<VerifyDocument, "engines" | "interrupted">): string {
+  if (interrupted) return "it was interrupted"
+  const unjudged = unjudgedEngines(engines)
+  const names = (which: readonly EngineResult[]): string => which.map(({ engine }) => engine).join(", ")
+  const absent = unjudged.filter(({ unavailable }) => unavailable !== undefined)
+  const unable = unjudged.filter(({ unavailable }) => unavailable === undefined)
+  const parts = [
+    absent.length > 0 && `${names(absent)} ${absent.length === 1 ? "does" : "do"} not run here`,
+    unable.length > 0 && `${names(unable)} ${unable.length === 1 ? "supports" : "support"} none of the cases`,
+  ].filter((part) => part !== false)
+  return parts.length === 0 ? "no engine runs here" : parts.join(", ")
 }
 
 /**

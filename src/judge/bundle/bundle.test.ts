@@ -180,6 +180,7 @@ test("the README says what was run, expected and found, and how to see it again 
     "cause base-address: the base address of the region was read",
     "first wrong place: decode, layer 0, block 5, byte 327680 of the layer's region",
     "the transfer was still pending 15.0 s",
+    "with wrong bytes)",
     "  npm run build\n  npx kvferry peers install nixl==1.5.1 nixl==0.6.1\n" +
       "  npx kvferry verify --engines nixl:UCX,nixl==0.6.1:LIBFABRIC --secret-file '<redacted>' --seed 42\n",
     "WHAT WAS TAKEN OUT",
@@ -187,6 +188,14 @@ test("the README says what was run, expected and found, and how to see it again 
     assert.ok(readme.includes(words), `${words}\n---\n${readme}`)
   }
   assert.ok(Math.max(...readme.split("\n").map((line) => line.length)) < 400)
+})
+
+test("the README of a run in which an engine was not here accuses nobody", async (t) => {
+  const absent = { engine: "nixl:UCX", unavailable: "nixl is not installed", cases: [] }
+  const verify = { ...sampleVerify(), engines: [absent], verdict: "not judged" as const }
+  const readme = (await bundled(t, { documents: { verify } })).get("README.txt")!
+  assert.ok(readme.startsWith("kvferry verify: not judged: nixl:UCX does not run here\n"), readme)
+  assert.ok(!/failed/.test(readme.slice(0, readme.indexOf("WHAT WAS EXPECTED"))), readme)
 })
 
 test("a load's bundle tells verdicts, and no rate of bytes that were wrong", async (t) => {

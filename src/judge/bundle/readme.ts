@@ -2,7 +2,7 @@ import { sizeText } from "../../terminal/units.ts"
 import type { LoadDocument } from "../load-document.ts"
 import { causeText, kindText } from "../report/cause-texts.ts"
 import { softwareText } from "../report/frame.ts"
-import type { CaseResult, EngineResult } from "../verify-document.ts"
+import { type CaseResult, type EngineResult, whyNotJudged, wrongBytesCases } from "../verify-document.ts"
 import type { BundleDocuments } from "./documents.ts"
 import type { RedactionCounts } from "./redact.ts"
 import { reproduction } from "./reproduction.ts"
@@ -76,6 +76,7 @@ export function redactionText(counts: RedactionCounts): string {
 function title({ verify, load }: BundleDocuments): string {
   if (verify !== undefined) {
     const failed = verify.engines.filter(({ cases }) => cases.some(({ verdict }) => verdict === "failed"))
+    if (verify.verdict === "not judged") return `kvferry verify: not judged: ${whyNotJudged(verify)}`
     return failed.length === 0
       ? "kvferry verify: no case failed"
       : `kvferry verify: ${failed.map(({ engine }) => engine).join(", ")} failed`
@@ -100,13 +101,15 @@ function engineLines({ verify, load }: BundleDocuments): string[] {
   return about.length === 0 ? [] : [...about, ""]
 }
 
-function verifyLines({ engine, cases, unavailable, stopped }: EngineResult): string[] {
+function verifyLines(result: EngineResult): string[] {
+  const { engine, cases, unavailable, stopped } = result
   const failed = cases.filter(({ verdict }) => verdict === "failed")
   const count = (wanted: CaseResult["verdict"]): number =>
     cases.filter(({ verdict }) => verdict === wanted).length
+  const ofBytes = failed.length === 0 ? "" : ` (${wrongBytesCases(result) || "none"} with wrong bytes)`
   return [
     unavailable === undefined
-      ? `  ${engine}: ${count("passed")} passed, ${failed.length} failed, ${count("not supported")} not supported`
+      ? `  ${engine}: ${count("passed")} passed, ${failed.length} failed${ofBytes}, ${count("not supported")} not supported`
       : `  ${engine}: did not run: ${unavailable}`,
     ...(stopped === undefined ? [] : [`    stopped early: ${stopped}`]),
     "",

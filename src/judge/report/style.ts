@@ -49,6 +49,7 @@ main { max-width: 74rem; margin: 0 auto; padding: 0 clamp(.8rem, 3vw, 2rem) 3rem
 .verdict.good h1 { color: var(--good); }
 .verdict.bad { background: var(--bad-tint); border-color: color-mix(in srgb, var(--bad) 35%, transparent); }
 .verdict.bad h1 { color: var(--bad); }
+.verdict.open { background: var(--panel); border-color: var(--zero); }
 .jump { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .87rem; padding: 0; margin: .3rem 0 0; list-style: none; }
 
 .cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 14rem), 1fr)); align-items: start; margin-top: .8rem; }

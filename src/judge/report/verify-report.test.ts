@@ -53,10 +53,15 @@ test("the verdict is that of the document, and names who failed", () => {
   assert.ok(passed.includes("All asked cases passed"))
   assert.ok(!passed.includes("✕"))
   const interrupted = readMarkup(
-    verifyReportHtml({ ...samplePassed(), verdict: "failed", interrupted: true }),
+    verifyReportHtml({ ...samplePassed(), verdict: "not judged", interrupted: true }),
   ).text
-  assert.ok(interrupted.includes("Not all asked cases passed"))
+  assert.ok(interrupted.includes("Not judged: it was interrupted"))
   assert.ok(interrupted.includes("Interrupted"))
+  const absent = engine({ engine: "nixl:UCX", unavailable: "nixl is not installed" })
+  const open = verifyReportHtml({ ...withEngines(absent), verdict: "not judged" })
+  assert.ok(open.includes("<title>kvferry verify: not judged<"))
+  assert.ok(readMarkup(open).text.includes("Not judged: nixl:UCX does not run here"))
+  assert.ok(!/✕|✓/.test(readMarkup(open).text))
 })
 
 test("what is not supported is never shown as passed", () => {

@@ -4,7 +4,9 @@ import {
   type CaseResult,
   type CaseVerdict,
   type EngineResult,
+  type Verdict,
   type VerifyDocument,
+  whyNotJudged,
   wrongBytesCases,
 } from "../verify-document.ts"
 import { causeText } from "./cause-texts.ts"
@@ -45,20 +47,27 @@ const withVerdict = ({ cases }: EngineResult, verdict: CaseVerdict): CaseResult[
   cases.filter((one) => one.verdict === verdict)
 const failuresOf = (engine: EngineResult): CaseResult[] => withVerdict(engine, "failed")
 
+/** The colours of a verdict, and the mark before it. */
+const verdictLooks = {
+  passed: ["good", "✓"],
+  failed: ["bad", "✕"],
+  "not judged": ["open", "–"],
+} as const satisfies Record<Verdict, readonly [string, string]>
+
 function verdict(document: VerifyDocument, findings: boolean, refused: boolean): Markup {
   const { engines, interrupted } = document
-  const good = document.verdict === "passed"
+  const [look, mark] = verdictLooks[document.verdict]
   const all = engines.flatMap(({ cases }) => cases)
   const count = (wanted: CaseVerdict): number => all.filter((one) => one.verdict === wanted).length
   const bytes = all.reduce((sum, { bytesChecked }) => sum + bytesChecked, 0)
   const failed = engines.filter((engine) => failuresOf(engine).length > 0).map(({ engine }) => engine)
   const stopped = engines.filter((engine) => engine.stopped !== undefined).map(({ engine }) => engine)
   const sentence =
-    failed.length === 0
-      ? good
-        ? "All asked cases passed"
-        : "Not all asked cases passed"
-      : `${failed.slice(0, 3).join(", ")}${failed.length > 3 ? ` and ${failed.length - 3} more` : ""} failed`
+    document.verdict === "passed"
+      ? "All asked cases passed"
+      : document.verdict === "not judged"
+        ? `Not judged: ${whyNotJudged(document)}`
+        : `${failed.slice(0, 3).join(", ")}${failed.length > 3 ? ` and ${failed.length - 3} more` : ""} failed`
   const links: [string, string, boolean][] = [
     ["engines", "Engines", true],
     ["findings", "Findings", findings],
@@ -66,8 +75,8 @@ function verdict(document: VerifyDocument, findings: boolean, refused: boolean):
     ["unsupported", "Not supported", refused],
     ["machine", "Machine", true],
   ]
-  return html`<section class="verdict ${good ? "good" : "bad"}" aria-label="Verdict">
-<h1><span aria-hidden="true">${good ? "✓" : "✕"}</span><span>${sentence}</span></h1>
+  return html`<section class="verdict ${look}" aria-label="Verdict">
+<h1><span aria-hidden="true">${mark}</span><span>${sentence}</span></h1>
 <p>${countText(count("passed"), "case")} passed, ${count("failed")} failed, ${count("not supported")} not supported; ${sizeText(bytes)} compared, byte by byte, by the judge and by no engine.${interrupted && html` <b>Interrupted: not every case was run.</b>`}${!interrupted && stopped.length > 0 && html` Stopped early: ${stopped.join(", ")}.`}</p>
 <ul class="jump">${links.map(([id, text, there]) => there && html`<li><a href="#${id}">${text}</a></li>`)}</ul>
 </section>

@@ -4,7 +4,7 @@ import { caseId, type JudgeCase } from "../cases/case.ts"
 import type { Effort } from "../cases/world.ts"
 import type { EngineSpec } from "../engine-spec.ts"
 import { engineCommand } from "../engines/engine-command.ts"
-import type { CaseResult, EngineResult, VerifyDocument } from "../verify-document.ts"
+import { type CaseResult, type EngineResult, type VerifyDocument, verdictOf } from "../verify-document.ts"
 import type { WrongBlock } from "../wrong-block.ts"
 import { runEngine, whyUnavailable } from "./run-engine.ts"
 
@@ -42,7 +42,6 @@ export async function runVerify(options: VerifyOptions, watcher: VerifyWatcher):
     if (options.failFast && result?.cases.some(({ verdict }) => verdict === "failed") === true) break
   }
   const interrupted = options.signal.aborted
-  const good = engines.every(isGood)
   return {
     schema: "kvferry/verify/1",
     software: softwareVersion(),
@@ -53,15 +52,9 @@ export async function runVerify(options: VerifyOptions, watcher: VerifyWatcher):
     evidence: "lab",
     interrupted,
     engines,
-    verdict: good && engines.length > 0 && !interrupted ? "passed" : "failed",
+    verdict: verdictOf({ engines, interrupted }),
   }
 }
-
-/** Whether an engine has passed what it was asked. One that supports none of it has passed nothing. */
-const isGood = ({ cases, unavailable }: EngineResult): boolean =>
-  unavailable === undefined &&
-  cases.every(({ verdict }) => verdict !== "failed") &&
-  cases.some(({ verdict }) => verdict === "passed")
 
 async function judge(
   spec: EngineSpec,
@@ -104,8 +97,8 @@ function notHere({ name }: EngineSpec, unavailable: string, cases: readonly Judg
 }
 
 /** What a process ends with: 0 all asked cases passed, 1 something failed, 3 an engine does not run here, or supports none of the cases, 130 interrupted. */
-export function exitCodeOf({ interrupted, engines, verdict }: VerifyDocument): 0 | 1 | 3 | 130 {
+export function exitCodeOf({ interrupted, verdict }: VerifyDocument): 0 | 1 | 3 | 130 {
   if (interrupted) return 130
-  if (engines.some(({ cases }) => cases.some((one) => one.verdict === "failed"))) return 1
+  if (verdict === "failed") return 1
   return verdict === "passed" ? 0 : 3
 }

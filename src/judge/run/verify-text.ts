@@ -6,6 +6,7 @@ import {
   type CaseVerdict,
   type EngineResult,
   type VerifyDocument,
+  whyNotJudged,
   wrongBytesCases,
 } from "../verify-document.ts"
 
@@ -127,8 +128,14 @@ function engineLine(result: EngineResult, style: Style): string {
   return `${word}  ${engine}: ${parts.join(", ")}; ${sizeText(bytes)} compared in ${timeText(millis * 1000)}`
 }
 
-function lastLine({ verdict, interrupted, seed, tookMillis }: VerifyDocument, style: Style): string {
-  const word = verdict === "passed" ? style.good("passed") : style.bad(verdict)
+function lastLine(document: VerifyDocument, style: Style): string {
+  const { verdict, interrupted, seed, tookMillis } = document
+  const word =
+    verdict === "passed" ? style.good(verdict) : verdict === "failed" ? style.bad(verdict) : verdict
   const how = interrupted ? "interrupted: this is only what there was until then; " : ""
-  return `${style.strong("verdict:")} ${how}${word} (seed ${seed}, ${timeText(tookMillis * 1000)})`
+  const why =
+    verdict === "not judged" && !interrupted
+      ? `: ${oneLine(whyNotJudged(document), 300)}; nothing failed`
+      : ""
+  return `${style.strong("verdict:")} ${how}${word}${why} (seed ${seed}, ${timeText(tookMillis * 1000)})`
 }

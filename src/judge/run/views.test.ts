@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { machineFacts } from "../../bench/machine.ts"
 import { styleFor } from "../../terminal/style.ts"
-import type { CaseResult, EngineResult, VerifyDocument } from "../verify-document.ts"
+import { type CaseResult, type EngineResult, type VerifyDocument, verdictOf } from "../verify-document.ts"
 import { junitXml, xmlText } from "./junit.ts"
 import { exitCodeOf } from "./run-verify.ts"
 import { verifyLines } from "./verify-text.ts"
@@ -25,8 +25,6 @@ const failing = result("shapes/two", {
 })
 
 function documentOf(...engines: readonly EngineResult[]): VerifyDocument {
-  const failed = engines.some(({ cases }) => cases.some(({ verdict }) => verdict === "failed"))
-  const absent = engines.some(({ unavailable }) => unavailable !== undefined)
   return {
     schema: "kvferry/verify/1",
     software: "0",
@@ -37,7 +35,7 @@ function documentOf(...engines: readonly EngineResult[]): VerifyDocument {
     evidence: "lab",
     interrupted: false,
     engines,
-    verdict: failed || absent ? "failed" : "passed",
+    verdict: verdictOf({ engines, interrupted: false }),
   }
 }
 
@@ -82,6 +80,26 @@ test("an engine that supports none of the cases has passed nothing", () => {
   )
 })
 
+test("a run of which nothing failed and not all was judged has neither passed nor failed", () => {
+  const none = { ...good, engine: "none", cases: [refused] }
+  const last = (...engines: EngineResult[]): string => verifyLines(documentOf(...engines), plain).at(-1)!
+  assert.match(last(good), /^verdict: passed \(/)
+  assert.match(last(good, absent), /^verdict: not judged: absent does not run here; nothing failed \(/)
+  assert.match(
+    last(absent, none, { ...absent, engine: "gone" }),
+    /^verdict: not judged: absent, gone do not run here, none supports none of the cases; nothing failed \(/,
+  )
+  assert.match(last(), /^verdict: not judged: no engine runs here; nothing failed \(/)
+  assert.match(last(bad, absent), /^verdict: failed \(/)
+  assert.equal(verdictOf({ engines: [good], interrupted: true }), "not judged")
+  assert.equal(verdictOf({ engines: [good, bad], interrupted: true }), "failed")
+  const interrupted = { ...documentOf(good), interrupted: true, verdict: "not judged" as const }
+  assert.match(
+    verifyLines(interrupted, plain).at(-1)!,
+    /^verdict: interrupted: this is only what there was until then; not judged \(/,
+  )
+})
+
 test("what engines say is never raw on a terminal", () => {
   const text = verifyLines(documentOf(good, bad, absent), plain).join("\n")
   assert.doesNotMatch(text.replaceAll("\n", ""), /[\p{Cc}\p{Bidi_Control}\p{Cs}]/u)
@@ -105,5 +123,6 @@ test("the exit code says what the run has found", () => {
   assert.equal(exitCodeOf(documentOf(good, bad)), 1)
   assert.equal(exitCodeOf(documentOf(bad, absent)), 1)
   assert.equal(exitCodeOf(documentOf(good, absent)), 3)
+  assert.equal(exitCodeOf(documentOf()), 3)
   assert.equal(exitCodeOf({ ...documentOf(bad), interrupted: true }), 130)
 })
