@@ -49,6 +49,22 @@ test("--backends are NIXL's, beside kvferry and the ceiling", () => {
   )
 })
 
+test("names and paths may be in any case, and come out as their engine spells them", () => {
+  const { engines, memcpy } = loadRequest({
+    engines: ["KVFERRY:TCP", "Nixl:ucx", "NIXL==0.6.1:LibFabric", "mooncake:TCP", "MemCpy"],
+  })
+  assert.deepEqual(
+    engines.map(({ name, path }) => [name, path]),
+    [
+      ["kvferry:tcp", "tcp"],
+      ["nixl:UCX", "UCX"],
+      ["nixl==0.6.1:LIBFABRIC", "LIBFABRIC"],
+      ["mooncake:tcp", "tcp"],
+    ],
+  )
+  assert.equal(memcpy, true)
+})
+
 test("a model decides the sizes of one rank", () => {
   const { blockBytes, blocks, layers, numBlocks, notes } = loadRequest({ model })
   assert.deepEqual([blockBytes, blocks, layers], [8192, 256, 80])
@@ -61,6 +77,9 @@ test("what contradicts itself is refused, with the way out", () => {
   refused({ model, decodeTp: 2 }, /--tp alone/)
   refused({ engines: ["kvferry"], backends: ["UCX"] }, /--engines and --backends/)
   refused({ engines: ["kvferry", "kvferry"] }, /twice/)
+  refused({ engines: ["nixl:UCX", "NIXL:ucx"] }, /nixl:UCX was named twice in --engines/)
+  refused({ backends: ["UCX", "ucx"] }, /nixl:UCX was named twice in --backends/)
+  refused({ engines: ["memcpy", "MEMCPY", "kvferry"] }, /memcpy was named twice/)
   refused({ engines: ["memcpy"] }, /names no engine/)
   refused({ engines: ["kvfairy"] }, /is no engine/)
   refused({ engines: ["kvferry:tcp"], paths: ["shm"] }, /--paths without an engine/)

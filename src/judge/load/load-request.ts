@@ -167,15 +167,18 @@ function enginesOf({ engines, backends, paths }: LoadFlags): Pick<LoadRequest, "
       "--backends UCX is --engines kvferry,nixl:UCX,memcpy",
       "leave out one of them",
     )
-  const named = engines ?? [
-    "kvferry",
-    ...(backends ?? []).map((backend) => `nixl:${backend}`),
-    ...[ceilingName],
-  ]
+  const asked = engines ?? ["kvferry", ...(backends ?? []).map((backend) => `nixl:${backend}`), ceilingName]
+  const isCeiling = (name: string): boolean => name.toLowerCase() === ceilingName
+  const specs = asked.filter((name) => !isCeiling(name)).map(parseEngineSpec)
+  const named = [...specs.map(({ name }) => name), ...asked.filter(isCeiling).map(() => ceilingName)]
   const twice = named.find((name, i) => named.indexOf(name) < i)
-  if (twice !== undefined)
-    throw contradiction(`${JSON.stringify(twice.slice(0, 60))} twice in --engines`, "each is measured once")
-  const specs = named.filter((name) => name !== ceilingName).map(parseEngineSpec)
+  if (twice !== undefined) {
+    throw new KvError("KV_USAGE", {
+      what: `${twice} was named twice in ${engines === undefined ? "--backends" : "--engines"}`,
+      why: "each is measured once",
+      next: "name it once",
+    })
+  }
   if (specs.length === 0)
     throw new KvError("KV_USAGE", {
       what: "--engines names no engine",

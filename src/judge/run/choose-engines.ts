@@ -10,6 +10,14 @@ const enginesMax = 16
  * @throws KvError KV_USAGE for what is no engine, or one that is named twice.
  */
 export function askedEngines(names: readonly string[]): readonly EngineSpec[] {
+  const ceiling = names.find((name) => name.toLowerCase() === "memcpy")
+  if (ceiling !== undefined) {
+    throw new KvError("KV_USAGE", {
+      what: `${ceiling} is no engine`,
+      why: "it is the ceiling that kvferry bench holds engines against",
+      next: "leave it out here",
+    })
+  }
   const specs = names.map(parseEngineSpec)
   const twice = specs.find(({ name }, i) => specs.findIndex((other) => other.name === name) !== i)
   if (twice !== undefined)
