@@ -90,6 +90,13 @@ function outOf(thrown: unknown, what: string): unknown {
   return next === undefined ? thrown : new KvError("KV_OS", { what, why: message, next, cause: thrown })
 }
 
+/** Whether the document goes to standard output. Behind `verify --json` may stand a file, and then text does. */
+function jsonOnOutput(argv: readonly string[]): boolean {
+  return argv.some(
+    (word, i) => word === "--json" && (argv[2] !== "verify" || !/^[^-]/.test(argv[i + 1] ?? "")),
+  )
+}
+
 /** Tells an error once, in the form that was asked for, and returns the exit code. */
 function failed(thrown: unknown): number {
   if (thrown instanceof CommanderError) {
@@ -105,7 +112,7 @@ function failed(thrown: unknown): number {
     process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`)
     return error.exitCode
   }
-  if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`)
+  if (jsonOnOutput(process.argv)) process.stdout.write(`${JSON.stringify({ error: error.toJSON() })}\n`)
   process.stderr.write(`${describeError(error)}\n`)
   if (error.code === "KV_INTERNAL" && thrown instanceof Error) process.stderr.write(`${thrown.stack ?? ""}\n`)
   return error.exitCode

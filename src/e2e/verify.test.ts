@@ -73,6 +73,8 @@ test("what cannot be asked is exit code 2, before anything runs", async () => {
   for (const [args, says] of [
     [["--engines", "ucx"], /"ucx" is no engine/],
     [["--engines", "kvferry:shm,kvferry:shm"], /named twice/],
+    [["--engines", "kvferry:shm,KVFERRY:SHM"], /kvferry:shm was named twice/],
+    [["--engines", "kvferry,memcpy"], /memcpy is no engine .*\n.*ceiling that kvferry bench/],
     [["--suites", "shape"], /no suite "shape"/],
     [["--cases", "shapes/\u001b[31m"], /no case fits/],
     [["--report", "/nowhere/report.html"], /--report .* cannot be written/],
@@ -85,6 +87,14 @@ test("what cannot be asked is exit code 2, before anything runs", async () => {
     assert.match(stderr, says)
     assert.doesNotMatch(stderr.replaceAll("\n", ""), /\p{Cc}/u)
   }
+})
+
+test("an error is on standard output only where the record would be", async () => {
+  const wrong = ["verify", "--engines", "ucx", "--json"]
+  const alone = await kvferry(wrong)
+  assert.deepEqual([alone.code, JSON.parse(alone.stdout).error.code], [2, "KV_USAGE"])
+  const file = await kvferry([...wrong, join(folder, "never.json")])
+  assert.deepEqual([file.code, file.stdout], [2, ""])
 })
 
 test("kvferry verify --list names every case and what it is for", async () => {
