@@ -197,7 +197,7 @@ test("the two command lines of transfer_engine_bench", limit, async () => {
       "--report_unit=Gb",
     )
     assert.equal(ran.status, 0, ran.stderr + ran.stdout)
-    assert.match(ran.stdout, /16 blocks × 1 layers × 4.00 KiB: 64.0 KiB a round, read/)
+    assert.match(ran.stdout, /16 blocks × 1 layer × 4.00 KiB: 64.0 KiB a round, read/)
     assert.match(ran.stdout, /batches of 8, 2 threads/)
     assert.match(ran.stdout, /Test completed: kvferry, throughput \d+\.\d\d Gb\/s/)
   } finally {

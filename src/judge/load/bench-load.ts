@@ -14,6 +14,7 @@ import type { LoadRequest } from "./load-request.ts"
 import { loadResults } from "./load-results.ts"
 import { loggingVariables } from "./logging.ts"
 import { ceilingOf, openEngine, type Placement } from "./open-engines.ts"
+import { resultNotes } from "./result-notes.ts"
 import { type Entrant, entrant, leave, runLoad } from "./run-load.ts"
 
 /** A finished bench: the document, and what a report of a failure wants beside it. */
@@ -135,6 +136,7 @@ function benched(
               `${request.rounds} round${request.rounds === 1 ? " is" : "s are"} too few for intervals of 95 %, which take ${roundsForInterval}: those told are the span of the rounds`,
             ]
           : []),
+        ...resultNotes(request, results),
         lineRateText(lineRates()),
         ...(request.verbose ? ["logging was on (--verbose): rates are lower than they could be"] : []),
         ...(logging.length === 0

@@ -1,5 +1,6 @@
 import { KvError } from "../../errors/kv-error.ts"
 import type { KvShape } from "../../kv/kv-layout.ts"
+import { countText } from "../../terminal/units.ts"
 
 /** A paged cache whose blocks have a given size on a prefill rank: what its heads, tokens and numbers are. */
 export interface CacheGeometry {
@@ -28,8 +29,8 @@ export function geometryOf(blockBytes: number, prefillTp: number, decodeTp: numb
   }
   const step = (planes * common * wordBytes) / prefillTp
   throw new KvError("KV_USAGE", {
-    what: `blocks of ${blockBytes} bytes cannot be shared by ${prefillTp} prefill ranks and ${decodeTp} decode ranks`,
-    why: `a block has keys and values of ${common} heads at least, each of whole words of ${wordBytes} bytes`,
+    what: `blocks of ${blockBytes} bytes cannot be shared by ${countText(prefillTp, "prefill rank")} and ${countText(decodeTp, "decode rank")}`,
+    why: `a block has keys and values of ${countText(common, "head")} at least, each of whole words of ${wordBytes} bytes`,
     next: `take a multiple of ${Math.max(step, 1)} bytes`,
   })
 }

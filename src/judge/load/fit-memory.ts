@@ -1,5 +1,5 @@
 import { KvError } from "../../errors/kv-error.ts"
-import { sizeText } from "../../terminal/units.ts"
+import { countText, sizeText } from "../../terminal/units.ts"
 import { dealLoad, regionBytesOf } from "./deal-load.ts"
 import { firstDataBlock, type LoadRequest } from "./load-request.ts"
 
@@ -35,7 +35,7 @@ export function fitMemory(request: LoadRequest, available: number): LoadRequest 
   if (possible < needed) {
     throw new KvError("KV_LIMIT", {
       what: `the pools of this load need ${sizeText(perBlock * needed)}, and ${sizeText(Math.max(0, room))} can be used here`,
-      why: `${agents.length} agents of ${request.engines.length} engine${request.engines.length === 1 ? "" : "s"}, ${request.layers} layers, ${needed} blocks at least`,
+      why: `${agents.length} agents of ${countText(request.engines.length, "engine")}, ${countText(request.layers, "layer")}, ${needed} blocks at least`,
       next: "take fewer --num-layers, --blocks or --engines, or a smaller --block-size",
     })
   }

@@ -2,7 +2,7 @@ import { quantileOf } from "../../bench/statistics.ts"
 import { oneLine } from "../../terminal/one-line.ts"
 import type { Style } from "../../terminal/style.ts"
 import { tableLines } from "../../terminal/table.ts"
-import { sizeText, timeText } from "../../terminal/units.ts"
+import { countText, sizeText, timeText } from "../../terminal/units.ts"
 import type { LoadDocument, LoadResult } from "../load-document.ts"
 import { pairedSpeedRatios } from "./intervals.ts"
 import { matrixLines } from "./load-matrix.ts"
@@ -28,7 +28,7 @@ export function loadLines(
     ...(interrupted ? [style.bad(`PARTIAL: interrupted, ${done} of ${rounds} rounds are here`), ""] : []),
     ...rateLines(results, style, columns),
     "",
-    ...costLines(results),
+    ...costLines(results, columns),
     "",
     ...verdictLines(results, document.shape.bytes, style),
     ...(matrix === undefined ? [] : ["", ...matrixLines(matrix, style)]),
@@ -47,13 +47,19 @@ function headLines(
     (shape.strategy === "pack" ? "one machine" : "two machines")
   return [
     style.strong(
-      `${blocks} blocks × ${layers} layers × ${sizeText(blockBytes)}${model}: ${sizeText(bytes)} a round, ${op}`,
+      `${countText(blocks, "block")} × ${countText(layers, "layer")} × ${sizeText(blockBytes)}${manyText(shape)}${model}: ${sizeText(bytes)} a round, ${op}`,
     ),
-    `  pool     ${numBlocks} blocks a layer, ${randomBlocks ? "random" : "neighbouring"} ones, seed ${seed}; batches of ${shape.batch}, ${shape.threads} thread${shape.threads === 1 ? "" : "s"}`,
+    `  pool     ${numBlocks} blocks a layer, ${randomBlocks ? "random" : "neighbouring"} ones, seed ${seed}; batches of ${shape.batch}, ${countText(shape.threads, "thread")}`,
     `  sides    ${sides}; integrity of kvferry: ${integrity}`,
     `  machine  ${oneLine(machine.cpuModel, 80)}, ${machine.cores} cores, ${machine.virtual}; load ${loadAverage1MinuteBefore.toFixed(2)} before`,
     ...notes.map((note) => style.faint(`  ${oneLine(note, noteMax)}`)),
   ]
+}
+
+/** How many times a pair of engines and a rank of prefill make a round of those blocks. */
+function manyText({ prefillEngines, decodeEngines, prefillTp }: LoadDocument["shape"]): string {
+  const pairs = Math.max(prefillEngines, decodeEngines)
+  return `${prefillTp === 1 ? "" : ` × ${prefillTp} ranks`}${pairs === 1 ? "" : ` × ${pairs} pairs`}`
 }
 
 function rateLines(results: readonly LoadResult[], style: Style, columnsMax: number): string[] {
@@ -87,13 +93,26 @@ function rateLines(results: readonly LoadResult[], style: Style, columnsMax: num
       cpuSecondsPerGb === undefined ? "-" : cpuSecondsPerGb.toFixed(3),
     ]
   })
+  return inParts(columns, rows, columnsMax, timesAt).flatMap((part, i) => [
+    ...(i === 0 ? [] : [""]),
+    ...headed(part, style),
+  ])
+}
+
+/** A table, or where a line has no room for it two of them, the second one from column `at`. */
+function inParts(
+  columns: Parameters<typeof tableLines>[0],
+  rows: Parameters<typeof tableLines>[1],
+  columnsMax: number,
+  at: number,
+): string[][] {
   const whole = tableLines(columns, rows)
-  if (Math.max(...whole.map(({ length }) => length)) <= columnsMax) return headed(whole, style)
+  if (Math.max(...whole.map(({ length }) => length)) <= columnsMax) return [whole]
   const part = (from: number, to?: number): string[] => {
     const of = <Cell>(cells: readonly Cell[]): Cell[] => [...cells.slice(0, 1), ...cells.slice(from, to)]
-    return headed(tableLines(of(columns), rows.map(of)), style)
+    return tableLines(of(columns), rows.map(of))
   }
-  return [...part(1, timesAt), "", ...part(timesAt)]
+  return [part(1, at), part(at)]
 }
 
 /** The column of the first quantile. */
@@ -111,28 +130,30 @@ function shareOf({ microsByRound }: LoadResult, ceiling: LoadResult | undefined)
   return shares.length === 0 ? "-" : `${(quantileOf(shares, 0.5) * 100).toFixed(0)} %`
 }
 
-function costLines(results: readonly LoadResult[]): string[] {
+function costLines(results: readonly LoadResult[], columnsMax: number): string[] {
   const shown = results.filter(({ micros, residentBytes }) => micros ?? residentBytes)
   if (shown.length === 0) return []
-  return tableLines(
-    [
-      { title: "engine" },
-      ...["open", "register", "connect", "prepare"].map((title) => ({ title, number: true })),
-      { title: "memory of prefill, decode (with the pool)", number: true },
-      { title: "path" },
-    ],
-    shown.map(({ engine, micros, residentBytes, receipt, version }) => [
-      `${oneLine(engine, nameMax)} ${oneLine(version, nameMax)}`,
-      ...[micros?.open, micros?.register, micros?.connect, micros?.prepare].map((each) =>
-        each === undefined ? "-" : timeText(each),
-      ),
-      residentBytes === undefined
-        ? "-"
-        : `${sizeText(residentBytes.source)}, ${sizeText(residentBytes.target)}`,
-      receipt === undefined ? "-" : oneLine(receipt.path, nameMax),
-    ]),
-  )
+  const columns = [
+    { title: "engine" },
+    ...["open", "register", "connect", "prepare"].map((title) => ({ title, number: true })),
+    { title: "memory of prefill, decode (with the pool)", number: true },
+    { title: "path" },
+  ]
+  const rows = shown.map(({ engine, micros, residentBytes, receipt, version }) => [
+    `${oneLine(engine, nameMax)} ${oneLine(version, nameMax)}`,
+    ...[micros?.open, micros?.register, micros?.connect, micros?.prepare].map((each) =>
+      each === undefined ? "-" : timeText(each),
+    ),
+    residentBytes === undefined
+      ? "-"
+      : `${sizeText(residentBytes.source)}, ${sizeText(residentBytes.target)}`,
+    receipt === undefined ? "-" : oneLine(receipt.path, nameMax),
+  ])
+  return inParts(columns, rows, columnsMax, memoryAt).flatMap((part, i) => (i === 0 ? part : ["", ...part]))
 }
+
+/** The column of the memory. */
+const memoryAt = 5
 
 function verdictLines(results: readonly LoadResult[], bytes: number, style: Style): string[] {
   const hashes = Map20.groupBy(results, ({ hash }) => hash)
@@ -185,7 +206,7 @@ function comparisonLines(comparison: NonNullable<LoadDocument["comparison"]>, st
 
 const gigabytes = (perSecond: number): string => {
   const value = perSecond / 1e9
-  return value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(2) : value.toPrecision(2)
+  return value >= 100 ? value.toFixed(0) : value >= 0.995 ? value.toFixed(2) : value.toPrecision(2)
 }
 
 /** What `Map.groupBy` is, before Node 21. */

@@ -129,7 +129,7 @@ function formulaOf(
     `a token: ${whole} × ${elementBytes} bytes × ${layers} layers = ${n(perToken)} bytes`,
     `a prompt of ${n(tokens)} tokens: ${n(tokens)} × ${n(perToken)} = ${n(tokens * perToken)} bytes`,
     `a block on one of ${tp} rank${tp === 1 ? "" : "s"}, one layer: ${held} × ${elementBytes} bytes × ${blockTokens} tokens = ${n(blockBytes)} bytes`,
-    `a rank moves ${n(blocks)} blocks × ${layers} layers × ${n(blockBytes)} = ${n(blocks * layers * blockBytes)} bytes`,
+    `a rank moves ${n(blocks)} block${blocks === 1 ? "" : "s"} × ${layers} layers × ${n(blockBytes)} = ${n(blocks * layers * blockBytes)} bytes`,
     ...(kv.kind === "latent" && tp > 1 ? ["every rank holds the whole latent: each moves all of it"] : []),
     ...(kv.kind === "heads" && copies > 1 ? [`each head is held by ${copies} ranks`] : []),
     ...(window === undefined

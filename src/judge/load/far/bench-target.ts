@@ -102,11 +102,11 @@ export class BenchTarget implements AsyncDisposable {
     const link = new FarLink(
       channel,
       (name, body) => session.answer(name, body),
-      ({ message }) => {
+      ({ why, message }) => {
         this.#channels.delete(channel)
         void session[Symbol.asyncDispose]().finally(() => {
           if (this.#session === session) this.#session = undefined
-          onEvent(`${channel.peer} is done: ${message}`)
+          onEvent(`${channel.peer} is done (${why ?? message})`)
         })
       },
     )
