@@ -1,9 +1,10 @@
 import { KvError } from "../errors/kv-error.ts"
 import { checkKvferryPath, enginePaths } from "./kvferry-paths.ts"
 import { spelled } from "./peers/peer-paths.ts"
+import { peerFamilies } from "./peers/peer-spec.ts"
 
 /** Engines that the judge can drive. */
-export const engineFamilies = ["kvferry", "nixl", "mooncake"] as const
+export const engineFamilies = ["kvferry", ...peerFamilies] as const
 export type EngineFamily = (typeof engineFamilies)[number]
 
 /** An engine as a user names it: `kvferry`, `kvferry:tcp`, `nixl:UCX`, `nixl==0.6.1:LIBFABRIC`, `mooncake:tcp`. */

@@ -7,6 +7,7 @@ test("parsePeerSpec() reads a name, with a version or without", () => {
   assert.deepEqual(parsePeerSpec("nixl"), { family: "nixl" })
   assert.deepEqual(parsePeerSpec("mooncake==0.3.13.post1"), { family: "mooncake", version: "0.3.13.post1" })
   assert.equal(peerName(parsePeerSpec("nixl==0.6.1")), "nixl==0.6.1")
+  assert.equal(peerName(parsePeerSpec("NIXL==0.6.1")), "nixl==0.6.1")
 })
 
 test("what could be an option, a path or another package is no peer", () => {

@@ -1,9 +1,8 @@
 import { KvError } from "../../errors/kv-error.ts"
-import type { EngineFamily } from "../engine-spec.ts"
 
 /** Engines of others, which are installed from their wheels. */
-export type PeerFamily = Exclude<EngineFamily, "kvferry">
-export const peerFamilies: readonly PeerFamily[] = ["nixl", "mooncake"]
+export const peerFamilies = ["nixl", "mooncake"] as const
+export type PeerFamily = (typeof peerFamilies)[number]
 
 /** A peer as a user names it: `nixl`, `nixl==0.6.1`, `mooncake`. */
 export interface PeerSpec {
@@ -12,12 +11,12 @@ export interface PeerSpec {
   readonly version?: string
 }
 
-const form = /^([a-z]+)(?:==([0-9][0-9A-Za-z.+]{0,40}))?$/
+const form = /^([A-Za-z]+)(?:==([0-9][0-9A-Za-z.+]{0,40}))?$/
 
 /** @throws KvError KV_USAGE with the forms that are understood. */
 export function parsePeerSpec(text: string): PeerSpec {
   const [, family, version] = form.exec(text) ?? []
-  const known = peerFamilies.find((one) => one === family)
+  const known = peerFamilies.find((one) => one === family?.toLowerCase())
   if (known === undefined) {
     throw new KvError("KV_USAGE", {
       what: `${JSON.stringify(text.slice(0, 80))} is no peer`,
