@@ -103,3 +103,7 @@ export interface LoadDocument {
   }[]
   readonly verdict: "identical" | "different" | "failed"
 }
+
+/** What came of an engine, in a word. One that was never opened has said nothing of itself, and has not failed at anything. */
+export const outcomeOf = ({ verdict, about }: Pick<LoadResult, "verdict" | "about">): string =>
+  verdict === "failed" && about === "" ? "did not run" : verdict

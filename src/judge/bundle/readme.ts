@@ -1,5 +1,5 @@
 import { sizeText } from "../../terminal/units.ts"
-import type { LoadDocument } from "../load-document.ts"
+import { type LoadDocument, outcomeOf } from "../load-document.ts"
 import { causeText, kindText } from "../report/cause-texts.ts"
 import { softwareText } from "../report/frame.ts"
 import { type CaseResult, type EngineResult, whyNotJudged, wrongBytesCases } from "../verify-document.ts"
@@ -149,7 +149,8 @@ function findingLines({ id, title: name, finding }: CaseResult): string[] {
 function loadLines({ results }: LoadDocument): string[] {
   return [
     ...results.map(
-      ({ engine, verdict, why }) => `  ${engine}: ${verdict}${why === undefined ? "" : `: ${why}`}`,
+      (result) =>
+        `  ${result.engine}: ${outcomeOf(result)}${result.why === undefined ? "" : `: ${result.why}`}`,
     ),
     "",
   ]

@@ -2,6 +2,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { styleFor } from "../../terminal/style.ts"
 import type { LoadShape } from "../load-document.ts"
+import { loadReportHtml } from "../report/load-report.ts"
+import { readMarkup } from "../report/markup.test.kit.ts"
 import { sampleLoad } from "../report/samples.test.kit.ts"
 import { loadLines } from "./load-lines.ts"
 
@@ -26,6 +28,30 @@ test("on a narrow terminal the table of costs is two", () => {
   const narrow = loadLines(sampleLoad(), plain, 80)
   assert.ok(narrow.some((line) => /^engine +open .*prepare$/.test(line)))
   assert.ok(narrow.some((line) => /^engine +memory of prefill, .*path$/.test(line)))
+})
+
+test("an engine that was never opened did not run, and one that left has failed", () => {
+  const document = sampleLoad()
+  const { engine, role, loggingOn } = document.results.find((one) => one.engine === "mooncake:tcp")!
+  const never = { about: "", version: "", microsByRound: [], why: "no RDMA device" }
+  const gone = {
+    ...never,
+    engine: engine.replace("tcp", "rdma"),
+    role,
+    loggingOn,
+    verdict: "failed" as const,
+  }
+  const results = [...document.results, gone]
+  const lines = loadLines({ ...document, results }, plain)
+  assert.ok(lines.some((line) => /^mooncake:rdma +did not run/.test(line)))
+  assert.ok(lines.includes("mooncake:rdma: did not run: no RDMA device"))
+  assert.ok(lines.some((line) => /^mooncake:tcp: failed: rc -1/.test(line)))
+  const page = readMarkup(loadReportHtml({ ...document, results })).text
+  assert.ok(page.includes("Not finished: mooncake:tcp. Did not run: mooncake:rdma."), page)
+  const alone = loadReportHtml({ ...document, results: [results[0]!, gone], verdict: "failed" })
+  assert.ok(alone.includes("<title>kvferry bench: not every engine ran<"))
+  assert.ok(readMarkup(alone).text.includes("Did not run: mooncake:rdma"))
+  assert.doesNotMatch(readMarkup(alone).text, /failed/)
 })
 
 test("a rate that is rounded up to one has its two digits", () => {

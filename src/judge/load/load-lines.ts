@@ -3,7 +3,7 @@ import { oneLine } from "../../terminal/one-line.ts"
 import type { Style } from "../../terminal/style.ts"
 import { tableLines } from "../../terminal/table.ts"
 import { countText, sizeText, timeText } from "../../terminal/units.ts"
-import type { LoadDocument, LoadResult } from "../load-document.ts"
+import { type LoadDocument, type LoadResult, outcomeOf } from "../load-document.ts"
 import { pairedSpeedRatios } from "./intervals.ts"
 import { matrixLines } from "./load-matrix.ts"
 
@@ -80,7 +80,7 @@ function rateLines(results: readonly LoadResult[], style: Style, columnsMax: num
     const { engine, bytesPerSecond: rate, ratio, latency, cpuSecondsPerGb, verdict } = result
     const name = oneLine(engine, nameMax)
     if (rate === undefined || latency === undefined)
-      return [name, verdict === "different" ? "WRONG" : verdict === "failed" ? "failed" : "-"]
+      return [name, verdict === "different" ? "WRONG" : verdict === "failed" ? outcomeOf(result) : "-"]
     return [
       name,
       gigabytes(rate.median),
@@ -176,7 +176,7 @@ function verdictLines(results: readonly LoadResult[], bytes: number, style: Styl
       .filter(({ verdict }) => verdict === "failed")
       .map((result) =>
         style.bad(
-          `${oneLine(result.engine, nameMax)}: failed: ${oneLine(result.why ?? "", whyMax)}${partOf(result, bytes)}`,
+          `${oneLine(result.engine, nameMax)}: ${outcomeOf(result)}: ${oneLine(result.why ?? "", whyMax)}${partOf(result, bytes)}`,
         ),
       ),
     ...(results.some(({ loggingOn }) => loggingOn)

@@ -1,5 +1,5 @@
 import { timeText } from "../../terminal/units.ts"
-import type { LoadResult } from "../load-document.ts"
+import { type LoadResult, outcomeOf } from "../load-document.ts"
 
 /** As `timeText`, with decimals where whole microseconds say too little. */
 export function microsText(micros: number): string {
@@ -25,8 +25,8 @@ export function fixed(value: number): string {
 }
 
 /** That an engine has no figures, in short; why stands elsewhere. */
-export const unprovenWord = ({ verdict }: LoadResult): string =>
-  verdict === "different" ? "wrong bytes: no rate is told" : "failed: no rate is told"
+export const unprovenWord = (result: LoadResult): string =>
+  `${result.verdict === "different" ? "wrong bytes" : outcomeOf(result)}: no rate is told`
 
 /** The fastest ceiling that was proven: what no engine of this machine should pass. */
 export function ceilingOf(results: readonly LoadResult[]): LoadResult | undefined {

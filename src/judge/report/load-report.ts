@@ -1,6 +1,6 @@
 import { html, type Markup, type Part } from "../../page/html.ts"
 import { countText, sizeText } from "../../terminal/units.ts"
-import type { LoadDocument, LoadResult, LoadShape } from "../load-document.ts"
+import { type LoadDocument, type LoadResult, type LoadShape, outcomeOf } from "../load-document.ts"
 import { baseOf } from "./figures.ts"
 import { engineName, facts, panel, reportFrame, whenText } from "./frame.ts"
 import { rateBars, ratioBars } from "./load-bars.ts"
@@ -18,9 +18,11 @@ export function loadReportHtml(record: LoadDocument): string {
   const { results, matrix, comparison, notes, shape, rounds } = document
   const series = seriesOf(document)
   const first = baseOf(results)?.engine
-  const verdictText = { identical: "identical", different: "bytes differ", failed: "failed" }[
-    document.verdict
-  ]
+  const verdictText = {
+    identical: "identical",
+    different: "bytes differ",
+    failed: results.some((result) => outcomeOf(result) === "failed") ? "failed" : "not every engine ran",
+  }[document.verdict]
   const logging = results.filter(({ loggingOn }) => loggingOn).map(({ engine }) => engine)
   const told = [
     ...notes,
@@ -84,8 +86,9 @@ export function loadReportHtml(record: LoadDocument): string {
   })
 }
 
-function wrongFacts({ engine, verdict, why }: LoadResult): Markup {
-  const tag = verdict === "different" ? "wrong bytes" : "failed"
+function wrongFacts(result: LoadResult): Markup {
+  const { engine, verdict, why } = result
+  const tag = verdict === "different" ? "wrong bytes" : outcomeOf(result)
   return html`<h3 class="mono">${engineName(engine)} <span class="tag bad">${tag}</span></h3>
 <p>${why ?? "The engine gave no reason."}</p>
 `
@@ -100,20 +103,24 @@ const optional = (id: string, title: string, hint: string | undefined, content: 
 
 function verdict({ verdict, results, shape, rounds, interrupted }: LoadDocument): Markup {
   const good = verdict === "identical"
-  const named = (wanted: LoadResult["verdict"]): string =>
+  const named = (wanted: string): string =>
     results
-      .filter((result) => result.verdict === wanted)
+      .filter((result) => outcomeOf(result) === wanted)
       .map(({ engine }) => engine)
       .join(", ")
+  const unfinished = [
+    ["Not finished", named("failed")],
+    ["Did not run", named("did not run")],
+  ].flatMap(([what, who]) => (who === "" ? [] : [`${what}: ${who}`]))
+  const others = verdict === "different" && unfinished.map((each) => html` ${each}.`)
   const sentence = good
     ? "Every engine moved the right bytes"
     : verdict === "different"
       ? `Wrong bytes: ${named("different")}`
-      : `Not finished: ${named("failed")}`
-  const others = verdict === "different" && named("failed")
+      : unfinished.join("; ")
   return html`<section class="verdict ${good ? "good" : "bad"}" aria-label="Verdict">
 <h1><span aria-hidden="true">${good ? "✓" : "✕"}</span><span>${sentence}</span></h1>
-<p>${sizeText(shape.bytes)} in each of ${countText(rounds, "round")}: ${shapeText(shape)}. ${good ? "Checked before it was measured, and in the very run that was timed." : "Only bytes that were proven have a rate here."}${others && html` Not finished: ${others}.`}${interrupted && html` <b>Interrupted: this is a part of the run.</b>`}</p>
+<p>${sizeText(shape.bytes)} in each of ${countText(rounds, "round")}: ${shapeText(shape)}. ${good ? "Checked before it was measured, and in the very run that was timed." : "Only bytes that were proven have a rate here."}${others}${interrupted && html` <b>Interrupted: this is a part of the run.</b>`}</p>
 </section>
 `
 }

@@ -1,6 +1,6 @@
 import { html, type Markup, type Part } from "../../page/html.ts"
 import { sizeText } from "../../terminal/units.ts"
-import type { LoadDocument, LoadResult } from "../load-document.ts"
+import { type LoadDocument, type LoadResult, outcomeOf } from "../load-document.ts"
 import { ceilingOf, digits, fixed, microsText } from "./figures.ts"
 
 /** A column: its heading, and what it says of an engine whose bytes were right. */
@@ -72,7 +72,7 @@ function table(caption: string, columns: readonly Column[], results: readonly Lo
 <tbody>${results.map(
     (
       result,
-    ) => html`<tr><th scope="row" class="name">${result.engine}</th><td><span class="tag ${result.verdict === "identical" ? "good" : "bad"}">${result.verdict}</span></td>${columns.map(
+    ) => html`<tr><th scope="row" class="name">${result.engine}</th><td><span class="tag ${result.verdict === "identical" ? "good" : "bad"}">${outcomeOf(result)}</span></td>${columns.map(
       ([, say]) => html`<td class="number">${result.verdict === "identical" && say(result)}</td>`,
     )}</tr>
 `,
