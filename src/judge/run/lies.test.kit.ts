@@ -136,7 +136,13 @@ export const lies: readonly Lie[] = [
   { name: "keeps-old-peer", cases: ["faults/restarted-pieces", "faults/restarted-blocks"] },
   { name: "one-death-all", cases: ["faults/other-peer-lives"] },
   { name: "readers-die-together", cases: ["faults/other-reader-lives", "faults/other-reader-dies"] },
-  { name: "gives-up-half-way", cases: ["faults/faltering-read", "faults/faltering-write"] },
+  {
+    name: "gives-up-half-way",
+    cases: ["faltering", "stopped-near-the-end"].flatMap((name) => [
+      `faults/${name}-read`,
+      `faults/${name}-write`,
+    ]),
+  },
   {
     name: "no-deadline",
     cases: [
@@ -145,9 +151,16 @@ export const lies: readonly Lie[] = [
       "faults/stopped-before-blocks",
       "faults/stopped-under-way-blocks",
       "faults/stopped-before-blocks-write",
+      "faults/stopped-before-small-pieces",
+      "faults/stopped-before-small-blocks",
     ],
   },
-  { name: "never-cancels", cases: ["faults/cancelled-in-vain-pieces", "faults/cancelled-in-vain-blocks"] },
+  {
+    name: "never-cancels",
+    cases: ["pieces", "blocks", "small-pieces", "small-blocks"].map(
+      (what) => `faults/cancelled-in-vain-${what}`,
+    ),
+  },
   { name: "no-bounds", cases: ["faults/out-of-bounds-read", "faults/out-of-bounds-write"] },
   {
     name: "deregister",

@@ -34,19 +34,30 @@ export async function prepareHalves(
   level: "pieces" | "blocks",
   options: TransferOptions,
 ): Promise<Transfer[]> {
+  const half = Math.floor((pair.source.cache.blocks - firstBlock) / 2)
+  return await prepareParts(world, pair, level, [half, half], options)
+}
+
+/** Transfers of so many blocks each, in random places, none of them twice. */
+export async function prepareParts(
+  world: World,
+  pair: Pair,
+  level: "pieces" | "blocks",
+  parts: readonly number[],
+  options: TransferOptions,
+): Promise<Transfer[]> {
   const { sourceBlocks, targetBlocks } = allBlocks(world, pair)
-  const half = sourceBlocks.length / 2
   const transfers: Transfer[] = []
-  for (const [from, to] of [
-    [0, half],
-    [half, 2 * half],
-  ] as const) {
+  let start = 0
+  for (const blocks of parts) {
+    const end = start + blocks
     const tables = {
-      sourceBlocks: sourceBlocks.slice(from, to),
-      targetBlocks: targetBlocks.slice(from, to),
-      tokens: half * pair.source.cache.blockTokens,
+      sourceBlocks: sourceBlocks.slice(start, end),
+      targetBlocks: targetBlocks.slice(start, end),
+      tokens: blocks * pair.source.cache.blockTokens,
     }
     transfers.push(await prepareTables(pair, level, tables, options))
+    start = end
   }
   return transfers
 }

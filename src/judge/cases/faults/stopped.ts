@@ -1,8 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises"
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import type { JudgeCase } from "../case.ts"
 import { hold } from "../case-failed.ts"
 import { layOut } from "../lay-out.ts"
-import { pairOf, type World } from "../world.ts"
+import type { Transfer } from "../transfer.ts"
+import { firstBlock, pairOf, smallCache, type World } from "../world.ts"
 import {
   freshPair,
   holdToItsWord,
@@ -11,6 +12,7 @@ import {
   mustStillWork,
   prepareHalves,
   prepareLarge,
+  prepareParts,
   refusalOf,
   watchMillis,
 } from "./large.ts"
@@ -22,19 +24,25 @@ const underWayMillis = 1000
 const deadlineMillis = 20_000
 /** How soon it must, on a machine that is busy with others. */
 const soonMillis = 8000
+/** Blocks of transfers that are small: of few pieces and some kilobytes, for which engines have ways of their own. */
+const smallParts = [1, 4, 20]
+/** How long a host hangs that is to go on. */
+const momentMillis = 60
 
 /** A peer that neither answers nor dies: each transfer ends by its own deadline, and nothing of it comes later. */
-async function stopped(world: World, level: Level, delayMillis: number): Promise<void> {
-  const pair = await freshPair(world, level)
+async function stopped(world: World, level: Level, delayMillis: number, small = false): Promise<void> {
+  const pair = await freshPair(world, level, small ? smallCache : undefined)
   const { scene, source, target } = pair
   const options = { direction: "read" } as const
   const several = target.capabilities.includes("concurrent")
-  const transfers = several
-    ? await prepareHalves(world, pair, level, options)
-    : [await prepareLarge(world, pair, level, options)]
+  const transfers = small
+    ? await prepareParts(world, pair, level, several ? smallParts : smallParts.slice(0, 1), options)
+    : several
+      ? await prepareHalves(world, pair, level, options)
+      : [await prepareLarge(world, pair, level, options)]
   if (delayMillis === 0) source.driver.pause()
   try {
-    const postings = transfers.map((transfer, i) => refusalOf(transfer.post(1500 - 700 * i)))
+    const postings = transfers.map((transfer, i) => refusalOf(transfer.post(1500 - 500 * i)))
     if (delayMillis > 0) {
       await sleep(delayMillis)
       source.driver.pause()
@@ -83,6 +91,62 @@ async function faltering(world: World, direction: "read" | "write"): Promise<voi
       await holding
     }
     await scene.check()
+    target.poisonAgain()
+  }
+}
+
+/** How many pieces of a transfer have begun to arrive, by the first bytes of each. */
+function begun(transfer: Transfer): () => number {
+  let left = transfer.pieces.map(({ targetRegion, targetOffset, length }) => ({
+    now: transfer.to.memory(targetRegion).subarray(targetOffset, targetOffset + Math.min(8, length)),
+    before: transfer.to.expected[targetRegion]!.slice(targetOffset, targetOffset + Math.min(8, length)),
+  }))
+  return () => {
+    left = left.filter(({ now, before }) => now.every((byte, i) => byte === before[i]))
+    return transfer.pieces.length - left.length
+  }
+}
+
+/** The other side hangs when nearly all is there: what it has not yet sent or taken is not done, however little it is. */
+async function nearTheEnd(world: World, direction: "read" | "write"): Promise<void> {
+  const pair = await freshPair(world, "pieces")
+  const { scene, source, target } = pair
+  const { driver } = direction === "read" ? source : target
+  const { random } = world
+  for (let round = 0; round < world.rounds(24); round++) {
+    const blocks = random.between(60, source.cache.blocks - firstBlock)
+    const options = { direction, withoutNote: true } as const
+    const [transfer] = (await prepareParts(world, pair, "pieces", [blocks], options)) as [Transfer]
+    const count = transfer.pieces.length
+    const enough = count - random.between(1, Math.ceil(count / 8))
+    const arrived = begun(transfer)
+    let over = false
+    const ending = transfer.post().then(async () => {
+      const end = await transfer.end()
+      over = true
+      return end
+    })
+    ending.catch(() => {
+      over = true
+    })
+    try {
+      while (!over && arrived() < enough) await turn()
+      driver.pause()
+      await sleep(momentMillis)
+      if (over) {
+        transfer.mustBe(await ending, "done")
+        transfer.land()
+        await scene.check([target])
+      }
+    } finally {
+      driver.resume()
+    }
+    if (!over) {
+      transfer.mustBe(await ending, "done")
+      transfer.land()
+    }
+    await scene.check()
+    await transfer.release()
     target.poisonAgain()
   }
 }
@@ -153,10 +217,12 @@ async function stoppedTarget(world: World): Promise<void> {
 }
 
 /** Taken back while its peer hangs: it ends then, and not at its deadline. */
-async function cancelledInVain(world: World, level: Level): Promise<void> {
-  const pair = await freshPair(world, level)
+async function cancelledInVain(world: World, level: Level, small = false): Promise<void> {
+  const pair = await freshPair(world, level, small ? smallCache : undefined)
   const { scene, source, target } = pair
-  const transfer = await prepareLarge(world, pair, level, { direction: "read" })
+  const parts = small ? smallParts.slice(0, 1) : [source.cache.blocks - firstBlock]
+  const options = { direction: "read" } as const
+  const [transfer] = (await prepareParts(world, pair, level, parts, options)) as [Transfer]
   source.driver.pause()
   try {
     const posting = refusalOf(transfer.post(deadlineMillis))
@@ -201,6 +267,24 @@ export const stoppedPeers: readonly JudgeCase[] = [
       }),
     ),
   ),
+  ...levels.map(
+    (level): JudgeCase => ({
+      suite: "faults",
+      name: `stopped-before-small-${level}`,
+      title: "A small request to a host that hangs takes a way of its own, on which nothing ends it.",
+      needs: ["read", "deadline"],
+      run: (world) => stopped(world, level, 0, true),
+    }),
+  ),
+  ...(["read", "write"] as const).map(
+    (direction): JudgeCase => ({
+      suite: "faults",
+      name: `stopped-near-the-end-${direction}`,
+      title: "A transfer is called done while its last part lies at a host that hangs.",
+      needs: ["pieces", direction],
+      run: (world) => nearTheEnd(world, direction),
+    }),
+  ),
   ...(["read", "write"] as const).map(
     (direction): JudgeCase => ({
       suite: "faults",
@@ -233,6 +317,15 @@ export const stoppedPeers: readonly JudgeCase[] = [
       title: "A request to a host that hangs cannot be taken back, and its blocks stay taken.",
       needs: ["read", "cancel"],
       run: (world) => cancelledInVain(world, level),
+    }),
+  ),
+  ...levels.map(
+    (level): JudgeCase => ({
+      suite: "faults",
+      name: `cancelled-in-vain-small-${level}`,
+      title: "A small request to a host that hangs cannot be taken back, and its blocks stay taken.",
+      needs: ["read", "cancel"],
+      run: (world) => cancelledInVain(world, level, true),
     }),
   ),
   ...levels.flatMap((level) =>
