@@ -3,18 +3,20 @@
  * transfers that are stopped. Over one rail, and over unequal numbers of them: an end must reach every rail of a transfer.
  */
 import assert from "node:assert/strict"
-import { setTimeout as sleep } from "node:timers/promises"
 import type { KvErrorCode } from "../errors/codes.ts"
 import { KvError } from "../errors/kv-error.ts"
 import { hostMemory } from "../os/host-memory.ts"
 import { stripe } from "../plan/stripe.ts"
 import { PlanBuilder } from "../plan/transfer-plan.ts"
 import {
+  assertAll,
   assertMoved,
+  assertQuiet,
   assertRejects,
   both,
   type CaseName,
   mib,
+  nextUse as next,
   openRig,
   type Piece,
   planOf,
@@ -31,10 +33,6 @@ type Direction = Move["direction"]
 type It = (name: string, body: () => Promise<void>, caseName?: CaseName) => void
 
 const directions = ["read", "write"] as const
-/** How long it is watched that nothing lands any more. */
-const quietMillis = 50
-/** What the next user of some memory writes there. */
-const next = 0x11
 
 /** The memory that a move of this direction writes into. */
 const targetOf = (rig: Rig, direction: Direction) => (direction === "read" ? rig.target : rig.source)
@@ -42,21 +40,6 @@ const railsOf = (rig: Rig): number[] => Array.from({ length: rig.b.rails }, (_, 
 
 /** A piece of 1,000 bytes for a rail alone, each at a place of its own. */
 const pieceOf = (rail: number): Piece => [rail * 2000, rail * 3000, 1000]
-
-/** The next user writes into all of it: whatever changes after that was written by somebody who must not any more. */
-async function assertQuiet(memory: Rig["target"]): Promise<void> {
-  const bytes = memory.view(0, regionBytes)
-  bytes.fill(next)
-  await sleep(quietMillis)
-  assertAll(bytes, next)
-}
-
-/** Asserts that all bytes are of one value. */
-function assertAll(bytes: Uint8Array, value: number): void {
-  if (Buffer.compare(bytes, Buffer.alloc(bytes.byteLength, value)) === 0) return
-  const at = bytes.findIndex((byte) => byte !== value)
-  assert.fail(`byte ${at} is ${bytes[at]}, expected ${value}`)
-}
 
 export function endsContract(transport: Transport, it: It): void {
   keysContract(transport, it)

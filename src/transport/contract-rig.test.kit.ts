@@ -1,6 +1,7 @@
 /** What the contract's cases share: two endpoints with their memory, plans, and ways to look at what has moved. */
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
+import { setTimeout as sleep } from "node:timers/promises"
 import type { KvErrorCode } from "../errors/codes.ts"
 import { KvError } from "../errors/kv-error.ts"
 import type { HostMapping } from "../memory/host-memory.ts"
@@ -12,6 +13,8 @@ export const mib = 2 ** 20
 export const gib = 2 ** 30
 export const regionBytes = 24 * mib
 export const poison = 0xa5
+/** What the next user of some memory writes there. */
+export const nextUse = 0x11
 /** A case that hangs fails under its own name, before its file is ended. */
 export const caseMillisMax = 240_000
 
@@ -111,6 +114,24 @@ export async function assertRejects(action: Promise<unknown>, code: KvErrorCode)
     assert.equal(error.code, code, error.message)
     return true
   })
+}
+
+/** How long it is watched that nothing lands any more. */
+const quietMillis = 50
+
+/** The next user writes into all of it: whatever changes after that was written by somebody who must not any more. */
+export async function assertQuiet(memory: HostMapping): Promise<void> {
+  const bytes = memory.view(0, memory.byteLength)
+  bytes.fill(nextUse)
+  await sleep(quietMillis)
+  assertAll(bytes, nextUse)
+}
+
+/** Asserts that all bytes are of one value. */
+export function assertAll(bytes: Uint8Array, value: number): void {
+  if (Buffer.compare(bytes, Buffer.alloc(bytes.byteLength, value)) === 0) return
+  const at = bytes.findIndex((byte) => byte !== value)
+  assert.fail(`byte ${at} is ${bytes[at]}, expected ${value}`)
 }
 
 /** Repeats an operation that races with its own end until the end wins; on a fast day it may have finished first. */

@@ -33,6 +33,7 @@ import {
   soon,
   untilRejected,
 } from "./contract-rig.test.kit.ts"
+import { severalContract } from "./contract-several.test.kit.ts"
 import type { Endpoint, RegionDescriptor, Rights, Transport } from "./transport.ts"
 
 const theirRegions: readonly (readonly [region: number, length: number])[] = [
@@ -393,6 +394,7 @@ export function transportContract(transport: Transport, skips: Skips = {}, title
   })
 
   endsContract(transport, it)
+  severalContract(transport, it)
 
   it("a deadline that has passed ends the move with its code", async () => {
     await using rig = await openRig(transport)

@@ -113,7 +113,12 @@ export class PreparedRdmaMove implements PreparedMove {
       throw new KvError("KV_DEADLINE", { what: "the deadline had passed before the first byte was moved" })
     }
     const doubtful = this.#doubtful(units)
-    if (doubtful !== undefined) await this.#clearUp(doubtful, units)
+    if (doubtful !== undefined) {
+      await this.#clearUp(doubtful, units)
+      // Meanwhile this side may have closed a region, or changed its mind: nobody knew of this move yet.
+      this.#assertSameMemory()
+      if (signal?.aborted === true) throw cancelled()
+    }
     const deal = this.#begin(units)
     const pending = connection.begin(
       this.#commands(toSharedMillis(deadline)),
@@ -121,8 +126,7 @@ export class PreparedRdmaMove implements PreparedMove {
       units.remoteRows.map(({ region }) => region),
     )
     this.#told = true
-    const cancel = (): void =>
-      pending.cancel(new KvError("KV_CANCELLED", { what: "the transfer was cancelled" }))
+    const cancel = (): void => pending.cancel(cancelled())
     signal?.addEventListener("abort", cancel, { once: true })
     try {
       await this.#finish(pending, units)
@@ -289,6 +293,8 @@ export class PreparedRdmaMove implements PreparedMove {
     }
   }
 }
+
+const cancelled = (): KvError => new KvError("KV_CANCELLED", { what: "the transfer was cancelled" })
 
 const nativeWords = ({ failure }: FailedUnit): string =>
   `${failure.status}, vendor code 0x${failure.vendorCode.toString(16)}`
