@@ -160,16 +160,22 @@ async function oneClosedBefore(transport: Transport, direction: Direction, owner
 async function oneClosedUnderWay(transport: Transport, direction: Direction, owner: string): Promise<void> {
   const length = 8 * mib
   const lengths = Array.from({ length: several }, () => length)
-  for (const turns of [0, 2]) {
+  // A first transfer of new regions asks for more than a later one.
+  for (const [turns, first] of [
+    [0, true],
+    [0, false],
+    [2, false],
+  ] as const) {
     await withSides(transport, { theirs: lengths, ours: lengths }, async (rig, there, here) => {
       const reads = direction === "read"
       const [from, to] = reads ? [there, here] : [here, there]
       for (const span of from.spans) span.view(0, length).fill(1)
       for (const span of to.spans) span.view(0, length).fill(poison)
       const plan = inTurns(direction, there, here, length / (256 * 1024), 256 * 1024)
-      const moving = ending(
-        rig.connection.move({ direction, plan, remote: there.descriptors, deadline: soon() }),
-      )
+      const remote = there.descriptors
+      const one = inTurns(direction, there, here, 1, 4096)
+      if (!first) await rig.connection.move({ direction, plan: one, remote, deadline: soon() })
+      const moving = ending(rig.connection.move({ direction, plan, remote, deadline: soon() }))
       for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate)
       const [endpoint, side] = owner === "the peer" ? [rig.a, there] : [rig.b, here]
       await endpoint.deregister(side.regions[several - 1]!)
