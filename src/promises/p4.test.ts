@@ -77,6 +77,61 @@ for (const transport of transports.slice(1)) {
   })
 }
 
+test("the error of a reuse names the block, whichever it was, also beside others and after good reads", async () => {
+  const many = wholeModelLayout(layout.shape, { blocks: 64, blockTokens: 4 })
+  await using pair = await openPair([transports[0]!], { source: { layout: many }, target: { layout: many } })
+  const { pool, agent } = pair.source
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const into = pair.target.pool.allocator.allocate(9)
+  // In no order, and with others between them.
+  const all = pool.allocator.allocate(64)
+  const blocks = Uint32Array.of(40, 3, 4, 63, 0, 17, 16, 5, 41)
+  for (const [first, ...more] of [[0], [8], [3, 4], [1, 7, 8], [5]] as const) {
+    const lease = agent.lend({ blocks, tokens: 35, lifetimeMillis: 60_000, onEnd: () => {} })
+    const held = await pair.target.agent.claim(peer, lease, soon())
+    await using read = pair.target.agent.prepareRead({ lease: held, into, integrity: "epoch" })
+    assert.equal((await read.post().receipt).state, "delivered")
+    const given = Uint32Array.from([first, ...more], (position) => blocks[position]!)
+    pool.allocator.release(given)
+    pool.allocator.allocate(given.length)
+    const { error } = await read.post().receipt
+    assert.equal(error?.code, "KV_BLOCK_REUSED")
+    assert.match(error.what, new RegExp(`^block ${first} of the sequence `))
+    await held.release()
+  }
+  pool.allocator.release(all)
+})
+
+for (const transport of transports) {
+  test(`${transport.name}: a lease that its owner takes back while the bytes move is no good any more when they are there, at every level`, async () => {
+    let meanwhile: (() => Promise<void>) | undefined
+    const stopping = interrupted(transport, ({ plan }) =>
+      plan.bytes === payload && meanwhile !== undefined ? { at: payload / 2, meanwhile } : undefined,
+    )
+    const times = { holdMillis: 100 }
+    await using pair = await openPair([transport], {
+      source: { layout, times },
+      target: { layout, times, transports: [stopping] },
+    })
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    const blocks = pair.source.pool.allocator.allocate(2)
+    const into = pair.target.pool.allocator.allocate(2)
+    for (const integrity of ["none", "epoch", "sampled", "full"] as const) {
+      // Its blocks stay where they are, unchanged: it is the promise alone that is over.
+      const lease = pair.source.agent.lend({ blocks, tokens, lifetimeMillis: 60_000, onEnd: () => {} })
+      const held = await pair.target.agent.claim(peer, lease, soon())
+      await using read = pair.target.agent.prepareRead({ lease: held, into, integrity })
+      meanwhile = async () => {
+        pair.source.agent.withdraw(lease)
+        while (held.inForce) await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      const { state, error } = await read.post({ timeoutMillis: 10_000 }).receipt
+      assert.deepEqual([state, error?.code], ["failed", "KV_LEASE_UNKNOWN"], integrity)
+      meanwhile = undefined
+    }
+  })
+}
+
 test("a block that was reused so often that a counter of 8, 16, 31 or 32 bits could have begun anew is seen as reused", async () => {
   await using pair = await openPair([transports[0]!], { source: { layout }, target: { layout } })
   const { pool, agent } = pair.source

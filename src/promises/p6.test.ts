@@ -152,3 +152,25 @@ test("an offer of reads only registers its regions for reading only, and the oth
   const read = await pair.target.agent.pull(peer, pullOf(lease, 40, pair.target)).receipt
   assert.equal(read.error?.code, "KV_LEASE_UNKNOWN", "and what is lent for writing is not read")
 })
+
+for (const transport of transports.slice(0, 2)) {
+  test(`${transport.name}: a grant is renewed while both sides live, to read and to write, whichever was asked for first`, async () => {
+    const offers = { read: true, write: true }
+    const times = { grantMillis: 600, holdMillis: 150 }
+    await using pair = await openPair([transport], { source: { offers, times }, target: { times } })
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    const from = pair.target.pool.allocator.allocate(3)
+    const began = performance.now()
+    // Several times its life.
+    while (performance.now() < began + 4 * times.grantMillis) {
+      const room = lendBlocks(pair.source, 40, { access: "write" })
+      const pushed = pair.target.agent.push(peer, { lease: room.lease, from, tokens: 40 })
+      assert.equal((await pushed.receipt).state, "delivered")
+      const pull = pullOf(lendBlocks(pair.source, 40).lease, 40, pair.target)
+      assert.equal((await pair.target.agent.pull(peer, pull).receipt).state, "delivered")
+      pair.target.pool.allocator.release(pull.into)
+      assert.equal(peer.lost, undefined)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  })
+}

@@ -7,8 +7,10 @@ import { lendBlocks, openPair, openSide, pullOf } from "../agent/agent.test.kit.
 import { callersMax } from "../agent/callers.ts"
 import { callsMax } from "../agent/calls.ts"
 import type { ControlChannel, ControlNetwork } from "../agent/control-network.ts"
+import type { HeldLease } from "../agent/held-lease.ts"
 import { leasesMax } from "../agent/lease-book.ts"
 import { peersMax } from "../agent/peers.ts"
+import { openQuiet } from "../agent/quiet-agents.test.kit.ts"
 import { KvError } from "../errors/kv-error.ts"
 import { wholeModelLayout } from "../kv/kv-layout.ts"
 import { monotonicClock } from "../os/clock.ts"
@@ -97,6 +99,41 @@ test(`calls: ${callsMax} may wait for one peer, and the next is refused at once`
   const claims = Array.from({ length: callsMax }, () => peer.claim(lease, soon()))
   await assert.rejects(peer.claim(lease, soon()), isLimit)
   assert.equal((await Promise.all(claims)).length, callsMax, "all of them are answered")
+})
+
+test("signs of life: however many leases a holder has, each is kept, and each that is over is told", async () => {
+  // More than one message can name.
+  const many = 5000
+  await using quiet = await openQuiet({ source: { integrity: "none", times: { holdMillis: 900 } } })
+  const { source, target, clock } = quiet
+  const connecting = target.agent.connect(quiet.address, 5000)
+  await quiet.settle()
+  const peer = await connecting
+  const inTime = () => ({ deadline: clock.now() + 5000 })
+  const held: HeldLease[] = []
+  const ids: string[] = []
+  const blocks = Uint32Array.of(0)
+  while (ids.length < many) {
+    const some = Array.from({ length: 1000 }, () =>
+      source.agent.lend({ blocks, tokens: 1, lifetimeMillis: 60_000, onEnd: () => {} }),
+    )
+    ids.push(...some)
+    held.push(...(await Promise.all(some.map((lease) => peer.claim(lease, inTime())))))
+  }
+  await quiet.pass(4000, 100)
+  assert.equal(source.agent.openLeases, many, "the owner has heard of each")
+  assert.ok(
+    held.every(({ inForce }) => inForce),
+    "the holder has heard of each",
+  )
+  const over = [0, 1, 4094, 4095, 4096, 4097, many - 1]
+  for (const i of over) source.agent.withdraw(ids[i]!)
+  await quiet.pass(900, 100)
+  assert.ok(
+    over.every((i) => !held[i]!.inForce),
+    "each that is over is told",
+  )
+  assert.equal(held.filter(({ inForce }) => !inForce).length, over.length)
 })
 
 for (const transport of transports) {
