@@ -42,7 +42,10 @@ export async function notes(
     target.poisonAgain()
   }
   const together = poster.capabilities.includes("concurrent")
-  if (together) await notesTogether(world, pair, { level, direction, sent, heard, listener })
+  if (together) {
+    for (const at of [few, many])
+      await notesTogether(world, pair, { level, direction, sent, heard, listener }, at)
+  }
   await sleep(100)
   await hear(listener, heard, 0)
   const froms = new Set(heard.map((text) => text.split("\0")[0]))
@@ -67,17 +70,34 @@ interface Correspondence {
   readonly listener: JudgedAgent
 }
 
+/** Transfers that are under way at the same time: what each says, and how many blocks it may have. */
+interface Together {
+  readonly words: readonly string[]
+  readonly blocks: number
+}
+
+const few: Together = { words: ["one", "the same", "the same", "three", "four", "five"], blocks: 30 }
+/** So small and so many that they end within moments of each other. */
+const many: Together = {
+  words: Array.from({ length: 60 }, (_, i) => (i % 5 === 0 ? "again" : `small ${i}`)).toSorted(),
+  blocks: 2,
+}
+
 /** Several at once, some with the same words: each is told, in whatever order they end. */
-async function notesTogether(world: World, pair: Pair, about: Correspondence): Promise<void> {
-  const { level, direction, sent, heard, listener } = about
+async function notesTogether(
+  world: World,
+  pair: Pair,
+  { level, direction, sent, heard, listener }: Correspondence,
+  { words, blocks }: Together,
+): Promise<void> {
   const { scene, target } = pair
   const transfers: Transfer[] = []
   // Places of its own for each: they land at the same time.
-  const words = ["one", "the same", "the same", "three", "four", "five"]
-  const places = words.map((_, i) => ({ first: 2 + i * 30, end: 2 + (i + 1) * 30 }))
+  const places = words.map((_, i) => ({ first: 2 + i * blocks, end: 2 + (i + 1) * blocks }))
   for (const [i, note] of words.entries())
     transfers.push(await prepareSome(world, pair, level, direction, note, places[i]))
-  for (const transfer of transfers) await transfer.post()
+  // Nobody waits for the answer to one before the next is asked for.
+  await Promise.all(transfers.map((transfer) => transfer.post()))
   const before = sent.length
   await hear(listener, heard, before + words.length)
   for (const transfer of transfers) {
@@ -127,7 +147,8 @@ async function prepareSome(
 ): Promise<Transfer> {
   const { random } = world
   const { scene, source, target } = pair
-  const tokens = random.between(1, 30 * source.cache.blockTokens)
+  const most = within === undefined ? 30 : within.end - within.first
+  const tokens = random.between(1, most * source.cache.blockTokens)
   const tables = randomTables(random, source, target, tokens)
   const count = tables.targetBlocks.length
   const own = within === undefined ? tables.targetBlocks : random.distinct(count, within.first, within.end)

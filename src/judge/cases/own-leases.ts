@@ -107,6 +107,37 @@ async function withdrawnUnderWay(world: World): Promise<void> {
   await mustStillWork(world, pair, "blocks")
 }
 
+/**
+ * A writer stops in mid-write, without a word, until its lease has run out: when its owner has the blocks back they are the
+ * owner's, whatever the writer does when it wakes up.
+ */
+async function expiredUnderWay(world: World): Promise<void> {
+  onlyOurs(world)
+  for (const delayMillis of [1, 3, 6].slice(0, world.rounds(3))) {
+    const options = { holdMillis: holdMillis / 2 }
+    const pair = await pairOf(world, { level: "blocks", cache: largeCache, fresh: true, options })
+    const { scene, source, target } = pair
+    const transfer = await prepareLarge(world, pair, "blocks", { direction: "write", integrity: "none" })
+    await transfer.post()
+    await sleep(delayMillis)
+    source.driver.pause()
+    let back: Promise<unknown> | undefined
+    try {
+      await sleep(holdMillis)
+      // It has run out. Answered when the blocks are the owner's again; that may need the writer's help.
+      back = refusalOf(target.driver.ask("withdraw", { offer: transfer.offer }, { millis: waitMillis * 4 }))
+      await Promise.race([back, sleep(watchMillis)])
+    } finally {
+      source.driver.resume()
+    }
+    await back
+    transfer.fail()
+    target.poisonAgain()
+    await sleep(watchMillis)
+    await scene.check()
+  }
+}
+
 /** What was lent to be filled is read, and what was lent for reading is filled: neither goes, and nothing moves. */
 async function otherWay(world: World): Promise<void> {
   onlyOurs(world)
@@ -166,6 +197,13 @@ export const ownLeases: readonly JudgeCase[] = [
       "Blocks that were taken back from their writer are still written, over what the next request has there.",
     needs: ["write", "blocks", "epochs"],
     run: withdrawnUnderWay,
+  },
+  {
+    suite: "faults",
+    name: "expired-under-way-write",
+    title: "A writer that wakes up after its time writes over what the next request has in its blocks.",
+    needs: ["write", "blocks", "epochs"],
+    run: expiredUnderWay,
   },
   {
     suite: "faults",

@@ -19,6 +19,7 @@ const receipt = z.object({
   path: words,
   rails: z.array(z.object({ rail: words, bytes: count })).max(regionsMax),
   integrity: words.exactOptional(),
+  difference: z.object({ layer: count, block: count }).exactOptional(),
   sequence: z
     .object({
       source: words,

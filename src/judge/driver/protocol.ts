@@ -217,12 +217,20 @@ export interface EngineReceipt {
   readonly rails: readonly { readonly rail: string; readonly bytes: number }[]
   /** The level of proof and what came of it: "full identical", "epoch current", "none unchecked". */
   readonly integrity?: string
+  /** Where its proof has found the first wrong bytes, where it says so. */
+  readonly difference?: ProofDifference
   /** What else a receipt of a sequence says, where it says so. */
   readonly sequence?: SequenceReceipt
 }
 
 /** What a receipt says of any transfer. */
-export type BytesReceipt = Omit<EngineReceipt, "sequence">
+export type BytesReceipt = Omit<EngineReceipt, "sequence" | "difference">
+
+/** A unit of a proof: one layer of one of the source's blocks, by its place in the sequence. */
+export interface ProofDifference {
+  readonly layer: number
+  readonly block: number
+}
 
 /** A receipt's own words on the transfer of a sequence. */
 export interface SequenceReceipt {

@@ -303,6 +303,7 @@ export class BlocksAgent implements DrivenAgent {
         bytes: moved,
       })),
       integrity: `${integrity.level} ${integrity.verdict}`,
+      ...(integrity.firstDifference === undefined ? {} : { difference: integrity.firstDifference }),
       sequence: {
         source: source.agentId,
         target: target.agentId,

@@ -110,6 +110,7 @@ export const lies: readonly Lie[] = [
   { name: "note-early", cases: ["order/notes-pieces-read", "order/notes-blocks-write"] },
   { name: "note-twice", cases: ["order/notes-pieces-write", "order/notes-one-call"] },
   { name: "no-note", cases: ["order/notes-blocks-read"] },
+  { name: "notes-merged", cases: ["order/notes-blocks-read", "order/notes-pieces-write"] },
   { name: "notes-failures", cases: ["order/no-note-of-failure", "order/no-note-of-wrong-bytes"] },
   {
     name: "writes-after-cancel",
@@ -185,6 +186,7 @@ export const lies: readonly Lie[] = [
       "faults/reused-under-way",
     ],
   },
+  { name: "no-fence", cases: ["faults/expired-under-way-write"] },
   { name: "8-bit-stamps", cases: ["faults/one-block-reused"] },
   {
     name: "cancels-the-next",
@@ -216,6 +218,7 @@ export const lies: readonly Lie[] = [
   { name: "receipt-blocks", cases: ["receipts/sequences-read", "receipts/sequences-write"] },
   { name: "receipt-hashes", cases: ["receipts/proof-read"] },
   { name: "receipt-ticket", cases: ["receipts/sequences-read"] },
+  { name: "receipt-difference", cases: ["faults/tampered"] },
   {
     name: "no-level-of-its-own",
     cases: ["read", "one-call", "write"].map((name) => `receipts/levels-of-agents-${name}`),

@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises"
+import type { ProofDifference } from "../../driver/protocol.ts"
 import { rowBytes } from "../../pattern/cache-places.ts"
 import type { JudgeCase } from "../case.ts"
 import { CaseFailed, hold } from "../case-failed.ts"
 import type { JudgedAgent } from "../judged-agent.ts"
 import type { SequenceTables } from "../pieces.ts"
 import { randomTables } from "../tables.ts"
-import { pairOf, type World } from "../world.ts"
+import type { TransferEnd } from "../transfer.ts"
+import { middleCache, type Pair, pairOf, type World } from "../world.ts"
 import { runToItsEnd } from "./large.ts"
 
 /** What was lent has been sealed by then. */
@@ -63,8 +65,13 @@ async function tamperedInPart(world: World): Promise<void> {
   }
 }
 
+/** What was done, in words, and the first place of it: layer by layer. */
+interface Damaged extends ProofDifference {
+  readonly what: string
+}
+
 /** Bytes that can change after they were lent: one bit, or right bytes that are in each other's places. */
-type Damage = (world: World, source: JudgedAgent, tables: SequenceTables, round: number) => string
+type Damage = (world: World, source: JudgedAgent, tables: SequenceTables, round: number) => Damaged
 
 /** One bit, in the last unit and its last token first: those are what a loop forgets. */
 const flipOneBit: Damage = ({ random }, source, { sourceBlocks, tokens }, round) => {
@@ -78,20 +85,21 @@ const flipOneBit: Damage = ({ random }, source, { sourceBlocks, tokens }, round)
   const slot = round < count ? slots - 1 : random.below(slots)
   const inBlock = (random.below(2 * heads) * blockTokens + slot) * row + random.below(row)
   source.memory(layer)[sourceBlocks[position]! * source.blockBytes + inBlock]! ^= 1 << random.below(8)
-  return `one bit of layer ${layer}, block ${position + 1} of ${count}`
+  return { what: `one bit of layer ${layer}, block ${position + 1} of ${count}`, layer, block: position }
 }
 
 const swapBlocks: Damage = ({ random }, source, { sourceBlocks }) => {
   const layer = random.below(source.cache.layers)
   const [one, other] = random.distinct(2, 0, sourceBlocks.length - 1)
   swap([source, layer, sourceBlocks[one!]!], [source, layer, sourceBlocks[other!]!])
-  return `blocks ${one! + 1} and ${other! + 1} of layer ${layer}`
+  const what = `blocks ${one! + 1} and ${other! + 1} of layer ${layer}`
+  return { what, layer, block: Math.min(one!, other!) }
 }
 
 const swapLayers: Damage = ({ random }, source, { sourceBlocks }) => {
   const [one, other] = random.distinct(2, 0, source.cache.layers)
   for (const block of sourceBlocks) swap([source, one!, block], [source, other!, block])
-  return `all blocks of layers ${one} and ${other}`
+  return { what: `all blocks of layers ${one} and ${other}`, layer: Math.min(one!, other!), block: 0 }
 }
 
 type Unit = readonly [agent: JudgedAgent, layer: number, block: number]
@@ -110,12 +118,34 @@ function mend(agent: JudgedAgent): void {
   for (const [layer, bytes] of agent.expected.entries()) agent.memory(layer).set(bytes)
 }
 
+/** An engine that says where its proof has found something says it of the right place. */
+function holdPlace(end: TransferEnd | undefined, { layer, block, what }: Damaged): void {
+  const found = end?.receipt?.difference
+  if (found === undefined) return
+  hold(
+    found.layer === layer && found.block === block,
+    "receipt",
+    `${what} changed, and the receipt says that layer ${found.layer}, block ${found.block + 1} is the first that differs`,
+  )
+}
+
 /** The source's blocks change after they were lent, without a word: a proof must see it. */
 async function tampered(world: World): Promise<void> {
-  const { scene, source, target } = await pairOf(world, { level: "blocks" })
-  const count = 7
   const flips = Array.from({ length: world.rounds(8) }, () => flipOneBit)
-  for (const [round, damage] of [...flips, swapBlocks, swapLayers].entries()) {
+  await tamperedBy(world, await pairOf(world, { level: "blocks" }), [...flips, swapBlocks, swapLayers])
+  // What is proven are the source's blocks, whatever the target's are.
+  const targetCache = { ...middleCache, blockTokens: 6, blocks: 480 }
+  const unequal = await pairOf(world, { level: "blocks", targetCache })
+  await tamperedBy(world, unequal, [flipOneBit, flipOneBit, swapBlocks])
+}
+
+async function tamperedBy(
+  world: World,
+  { scene, source, target }: Pair,
+  damages: readonly Damage[],
+): Promise<void> {
+  const count = 7
+  for (const [round, damage] of damages.entries()) {
     const tables = randomTables(
       world.random,
       source,
@@ -130,16 +160,17 @@ async function tampered(world: World): Promise<void> {
     })
     // It may prove what it has seen when the blocks were lent: that takes a moment.
     await sleep(sealMillis)
-    const what = damage(world, source, tables, round)
+    const damaged = damage(world, source, tables, round)
     const end = await runToItsEnd(transfer)
     mend(source)
     if (end?.state === "done") {
       throw new CaseFailed({
         kind: "no-error",
         cause: "tampered",
-        text: `${what} changed after they were lent, and the transfer was called done with proof`,
+        text: `${damaged.what} changed after they were lent, and the transfer was called done with proof`,
       })
     }
+    holdPlace(end, damaged)
     transfer.fail()
     await scene.check()
     target.poisonAgain()
