@@ -157,7 +157,8 @@ for (const [name, way] of Object.entries(ways)) {
       ["epoch", "full", "epoch", "full"],
       ["full", "none", "none", "none"],
     ] as const) {
-      const target = { integrity: own, integrityFloor: floor, offers }
+      const other = wholeModelLayout(shape, { blocks: 64, blockTokens: 5 })
+      const target = { integrity: own, integrityFloor: floor, offers, layout: other }
       await using pair = await openPair([transport], { source: { offers }, target })
       const again = await way(pair, asked)
       const { state, integrity } = await again.move()

@@ -1,7 +1,15 @@
 /** P2. Nothing hangs: a peer that stops, dies or leaves at any step; a deadline and a cancel at any step. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fillRandom, lendRandom, openPair, openSide, pullOf, type Side } from "../agent/agent.test.kit.ts"
+import {
+  fillRandom,
+  lendBlocks,
+  lendRandom,
+  openPair,
+  openSide,
+  pullOf,
+  type Side,
+} from "../agent/agent.test.kit.ts"
 import type { Ticket } from "../agent/ticket.ts"
 import type { TicketEvent } from "../agent/ticket-state.ts"
 import { KvError } from "../errors/kv-error.ts"
@@ -174,6 +182,20 @@ test("a hasher that never comes back does not keep a ticket beyond its deadline"
   const { lease } = lendRandom(pair.source, 40)
   const ticket = pair.target.agent.pull(peer, pullOf(lease, 40, pair.target, { timeoutMillis: 80 }))
   assert.deepEqual((await ticket.receipt).error?.code, "KV_DEADLINE")
+})
+
+test("an owner whose hasher never comes back does not keep a push beyond its deadline", async () => {
+  const hasher = { hash: () => new Promise<BigUint64Array>(() => {}) }
+  const offers = { read: true, write: true }
+  await using pair = await openPair([transports[0]!], { source: { hasher, offers }, target: { offers } })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const { lease } = lendBlocks(pair.source, 40, { access: "write" })
+  const from = pair.target.pool.allocator.allocate(3)
+  const began = performance.now()
+  const push = { lease, from, tokens: 40, integrity: "full", timeoutMillis: 80 } as const
+  const { state, error } = await pair.target.agent.push(peer, push).receipt
+  assert.deepEqual([state, error?.code], ["expired", "KV_DEADLINE"])
+  assert.ok(performance.now() - began < 5000)
 })
 
 test("an agent that is closed ends its tickets, its connecting and its peers, and does not wait for anybody", async () => {

@@ -103,6 +103,15 @@ test("what a path had to send again is in the receipt", async () => {
   const offers = { read: true, write: true }
   await using pair = await openPair([again], { source: { offers }, target: { offers } })
   assert.equal((await pullFrom(pair.source, pair.target, pair.address)).retries, 3)
+  const held = await pair.target.agent.claim(
+    await pair.target.agent.connect(pair.address, 5000),
+    lendBlocks(pair.source, 40).lease,
+    { deadline: performance.now() + 5000 },
+  )
+  const into = pair.target.pool.allocator.allocate(3)
+  await using read = pair.target.agent.prepareRead({ lease: held, into })
+  for (let post = 0; post < 3; post++)
+    assert.equal((await read.post().receipt).retries, 3, "of each post alone")
   const { lease } = lendBlocks(pair.source, 40, { access: "write" })
   const peer = await pair.target.agent.connect(pair.address, 5000)
   const from = pair.target.pool.allocator.allocate(3)

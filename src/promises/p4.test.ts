@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fillRandom, lendBlocks, openPair, openSide, pullOf } from "../agent/agent.test.kit.ts"
+import type { ControlChannel, ControlNetwork } from "../agent/control-network.ts"
 import { wholeModelLayout } from "../kv/kv-layout.ts"
 import { stampsOf } from "../memory/kv-pool.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
@@ -131,6 +132,44 @@ for (const transport of transports) {
     }
   })
 }
+
+test("a holder believes no longer in its lease than its owner does, however late the answers come", async () => {
+  const lateMillis = 300
+  const slow: ControlNetwork = {
+    listen: tcpControlNetwork.listen,
+    connect: async (...how) => late(await tcpControlNetwork.connect(...how)),
+  }
+  const late = (inner: ControlChannel): ControlChannel => ({
+    peer: inner.peer,
+    peerHost: inner.peerHost,
+    send: (bytes) => inner.send(bytes),
+    onBytes: (listener) =>
+      inner.onBytes(
+        (bytes) => void (slowly ? setTimeout(() => listener(bytes), lateMillis) : listener(bytes)),
+      ),
+    onClose: (listener) => inner.onClose(listener),
+    close: () => inner.close(),
+  })
+  let slowly = false
+  const times = { holdMillis: 1500 }
+  const link = cuttable(slow)
+  await using pair = await openPair([transports[0]!], {
+    source: { times },
+    target: { network: link.network },
+  })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  slowly = true
+  // Once as it was claimed, once as it was renewed.
+  const { lease, ends } = lendBlocks(pair.source, 40)
+  const held = await pair.target.agent.claim(peer, lease, soon())
+  await new Promise((resolve) => setTimeout(resolve, 900))
+  assert.deepEqual(ends, [], "it is renewed in time")
+  const last = lendBlocks(pair.source, 40)
+  const fresh = await pair.target.agent.claim(peer, last.lease, soon())
+  link.cut()
+  while (ends.length + last.ends.length < 2) await new Promise((resolve) => setTimeout(resolve, 1))
+  assert.deepEqual([held.inForce, fresh.inForce], [false, false])
+})
 
 test("a block that was reused so often that a counter of 8, 16, 31 or 32 bits could have begun anew is seen as reused", async () => {
   await using pair = await openPair([transports[0]!], { source: { layout }, target: { layout } })

@@ -136,6 +136,26 @@ test("signs of life: however many leases a holder has, each is kept, and each th
   assert.equal(held.filter(({ inForce }) => !inForce).length, over.length)
 })
 
+test("proofs: what has landed wrong is compared a few times, and not for ever", async () => {
+  const offers = { read: true, write: true }
+  await using pair = await openPair(loopback, { source: { offers } })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const { lease, ends } = lendBlocks(pair.source, 40, { access: "write" })
+  await peer.claim(lease, soon())
+  // Three layers of three blocks, whose hashes are none of these.
+  const filled = { tokens: 40, level: "full", hashes: new BigUint64Array(9) } as const
+  const codes: unknown[] = []
+  for (let i = 0; i < 6; i++) {
+    const thrown: unknown = await peer.landed(lease, filled, soon()).catch((error: unknown) => error)
+    codes.push(thrown instanceof KvError ? thrown.code : thrown)
+  }
+  const differ = codes.filter((code) => code === "KV_BYTES_DIFFER").length
+  assert.deepEqual(codes.slice(differ), new Array(6 - differ).fill("KV_LIMIT"))
+  assert.ok(differ > 0 && differ < 6, codes.join())
+  await peer.release(lease, soon())
+  assert.deepEqual(ends, ["released"])
+})
+
 for (const transport of transports) {
   test(`${transport.name}: far more transfers at once than a connection may have under way all end, delivered or refused in words`, async () => {
     const layout = wholeModelLayout(

@@ -82,8 +82,7 @@ async function pieceReceipts(world: World): Promise<void> {
 
 async function sequenceReceipts(world: World, direction: "read" | "write"): Promise<void> {
   // Blocks of unequal size: what is counted in the target's is no number of the source's.
-  const targetCache = { ...middleCache, blockTokens: 6, blocks: 480 }
-  const { scene, source, target } = await pairOf(world, { level: "blocks", targetCache })
+  const { scene, source, target } = await pairOf(world, { level: "blocks", targetCache: otherBlocks })
   const tickets = new Set<string>()
   for (let round = 0; round < world.rounds(5); round++) {
     const tokens = world.random.between(1, 60 * source.cache.blockTokens)
@@ -164,8 +163,9 @@ async function proveAt(
 async function levelsOfAgents(world: World, direction: "read" | "write", pull: boolean): Promise<void> {
   if (world.engine.family !== "kvferry") throw new NotSupported("its driver knows no level of an agent's own")
   const tickets = new Set<string>()
-  for (const { options, asked } of agentLevels) {
-    const pair = await pairOf(world, { level: "blocks", options: { ...options, ...(pull ? { pull } : {}) } })
+  for (const { options, asked, targetCache } of agentLevels) {
+    const own = { ...options, ...(pull ? { pull } : {}) }
+    const pair = await pairOf(world, { level: "blocks", targetCache, options: own })
     for (const one of asked) await proveAt(world, pair, direction, { ...one, tickets })
   }
   if (direction === "write") await targetsLeast(world)
@@ -195,9 +195,18 @@ async function targetsLeast(world: World): Promise<void> {
   await scene.check()
 }
 
+/** Blocks that are no multiple of the source's, nor the other way round. */
+const otherBlocks = { ...middleCache, blockTokens: 6, blocks: 480 }
+
 const agentLevels = [
-  { options: { integrity: "sampled" }, asked: [{ used: "sampled" }, { level: "full", used: "full" }] },
   {
+    targetCache: middleCache,
+    options: { integrity: "sampled" },
+    asked: [{ used: "sampled" }, { level: "full", used: "full" }],
+  },
+  { targetCache: otherBlocks, options: { integrity: "full" }, asked: [{ used: "full" }] },
+  {
+    targetCache: otherBlocks,
     options: { integrity: "epoch", floor: "full" },
     asked: [{ used: "full" }, { level: "none", used: "full" }],
   },

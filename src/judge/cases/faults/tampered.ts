@@ -160,6 +160,13 @@ async function tamperedBy(
     })
     // It may prove what it has seen when the blocks were lent: that takes a moment.
     await sleep(sealMillis)
+    if (round % 2 === 1) {
+      // That it was right once says nothing of the next time.
+      await transfer.post()
+      await transfer.done()
+      await scene.check()
+      target.poisonAgain()
+    }
     const damaged = damage(world, source, tables, round)
     const end = await runToItsEnd(transfer)
     mend(source)
