@@ -13,6 +13,7 @@ import { tamperedBytes } from "./faults/tampered.ts"
 import { largeLists } from "./large-lists.ts"
 import { lifecycle } from "./lifecycle.ts"
 import { manyPeersCases } from "./many-peers.ts"
+import { manySequences } from "./many-sequences.ts"
 import { noteCases } from "./notes.ts"
 import { order } from "./order.ts"
 import { ownLeases } from "./own-leases.ts"
@@ -21,11 +22,13 @@ import { receipts } from "./receipts.ts"
 import { shapes } from "./shapes.ts"
 import { sharedBlocks } from "./shared-blocks.ts"
 import { tp } from "./tp.ts"
+import { wideTables } from "./wide-tables.ts"
 
 const all = [
   shapes,
   blocks,
   sharedBlocks,
+  wideTables,
   pairs,
   tp,
   order,
@@ -44,6 +47,7 @@ const all = [
   ownLeases,
   largeLists,
   manyPeersCases,
+  manySequences,
   receipts,
 ].flat()
 

@@ -52,7 +52,7 @@ async function manyPrepared(world: World): Promise<void> {
 }
 
 /** Posts all at the same moment where the engine has a loop for that, and no thread for each of them. */
-async function postAll(poster: JudgedAgent, transfers: readonly Transfer[]): Promise<void> {
+export async function postAll(poster: JudgedAgent, transfers: readonly Transfer[]): Promise<void> {
   if (poster.capabilities.includes("threads")) {
     for (const transfer of transfers) await transfer.post()
     return

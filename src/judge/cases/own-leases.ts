@@ -13,7 +13,7 @@ import { notes } from "./notes.ts"
 import { sequencePieces } from "./pieces.ts"
 import { randomTables } from "./tables.ts"
 import { Transfer } from "./transfer.ts"
-import { pairOf, type World } from "./world.ts"
+import { firstBlock, middleCache, type Pair, pairOf, type World } from "./world.ts"
 
 /** A lease without a sign of life ends after this; a transfer waits for several times as long. */
 const holdMillis = 1000
@@ -21,10 +21,33 @@ const waitMillis = 3500
 /** What was lent has been sealed by then. */
 const sealMillis = 150
 
-/** Transfers are prepared, and posted long after: what was lent for each of them must still be there. */
+/**
+ * Transfers are prepared, and posted long after: what was lent for each of them must still be there. Once both sides want signs of
+ * life that often; once the lender alone, whose offers are over by then.
+ */
 async function postedLate(world: World): Promise<void> {
   onlyOurs(world)
-  const { scene, source, target } = await pairOf(world, { level: "blocks", options: { holdMillis } })
+  const both = { holdMillis }
+  for (const [source, target] of [
+    [both, both],
+    [{ holdMillis, leaseMillis: waitMillis - 500 }, {}],
+  ] as const) {
+    const scene = await world.scene({
+      level: "blocks",
+      roles: [
+        { name: "prefill", cache: middleCache, holds: "pattern", options: source },
+        { name: "decode", cache: middleCache, holds: "poison", options: target },
+      ],
+    })
+    await waitAndPost(world, {
+      scene,
+      source: scene.agent("prefill"),
+      target: scene.agent("decode"),
+    })
+  }
+}
+
+async function waitAndPost(world: World, { scene, source, target }: Pair): Promise<void> {
   const transfers: Transfer[] = []
   for (let i = 0; i < 5; i++) {
     const tables = randomTables(world.random, source, target, 12 * source.cache.blockTokens)
@@ -36,6 +59,47 @@ async function postedLate(world: World): Promise<void> {
     await scene.check()
     target.poisonAgain()
   }
+}
+
+/** So many are taken back, one after the other, each after that time. */
+const takenBackCount = 10
+const leasesHeld = takenBackCount + 5
+const blocksEach = 5
+const takenBackEvery = 250
+
+/** Leases are taken back one after the other, for several times as long as one lasts without a sign of life: the others are kept. */
+async function withdrawnOneByOne(world: World): Promise<void> {
+  onlyOurs(world)
+  const { scene, source, target } = await pairOf(world, { level: "blocks", options: { holdMillis } })
+  const transfers: Transfer[] = []
+  // No two have a block in common: what is taken back is one request's alone.
+  const [from, to] = [source, target].map(({ cache }) =>
+    world.random.distinct(leasesHeld * blocksEach, firstBlock, cache.blocks),
+  )
+  for (let i = 0; i < leasesHeld; i++) {
+    const own = (blocks: readonly number[]) => blocks.slice(i * blocksEach, (i + 1) * blocksEach)
+    const tokens = blocksEach * source.cache.blockTokens
+    const tables = { sourceBlocks: own(from!), targetBlocks: own(to!), tokens }
+    const level = { direction: "read", integrity: "epoch" } as const
+    transfers.push(await scene.prepareSequence(source, target, tables, level))
+  }
+  for (const transfer of transfers.slice(0, takenBackCount)) {
+    await source.driver.ask("withdraw", { offer: transfer.offer })
+    await sleep(takenBackEvery)
+  }
+  for (const transfer of transfers.slice(takenBackCount)) {
+    await transfer.run()
+    await scene.check()
+    target.poisonAgain()
+  }
+  await sleep(holdMillis)
+  for (const transfer of transfers.slice(0, takenBackCount)) {
+    const end = await runToItsEnd(transfer)
+    hold(end?.state !== "done", "no-error", "a read under a lease that was taken back was called done")
+    transfer.fail()
+    await transfer.release()
+  }
+  await scene.check()
 }
 
 /** A lease is taken back, and its holder has been told: a read under it must fail, though its bytes are still there. */
@@ -189,6 +253,13 @@ export const ownLeases: readonly JudgeCase[] = [
       "A request reads blocks that their owner has taken back, because nobody looked at the lease again.",
     needs: ["read", "blocks", "epochs"],
     run: underWithdrawnLease,
+  },
+  {
+    suite: "faults",
+    name: "withdrawn-one-by-one",
+    title: "When one request's blocks are taken back, those of the others are lost too.",
+    needs: ["read", "blocks", "epochs"],
+    run: withdrawnOneByOne,
   },
   {
     suite: "faults",

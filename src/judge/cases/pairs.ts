@@ -1,5 +1,6 @@
 import type { JudgeCase } from "./case.ts"
 import { layOut } from "./lay-out.ts"
+import { randomTables } from "./tables.ts"
 import { middleCache, type World } from "./world.ts"
 
 const cache = { ...middleCache, blocks: 64 }
@@ -23,6 +24,22 @@ async function unequalRails(world: World, direction: "read" | "write"): Promise<
       ]) {
         const pieces = layOut(world.random, { lengths, source, target, align: 1 })
         await (await scene.prepare(source, target, pieces, { direction })).run()
+        await scene.check([source, target])
+        target.poisonAgain()
+      }
+    }
+  }
+}
+
+/** Sequences over several rails, which cut blocks where it suits them: proven whole all the same. */
+async function sequencesOverRails(world: World, direction: "read" | "write"): Promise<void> {
+  const scene = await world.scene({ level: "blocks", roles })
+  for (const target of scene.agents.slice(3)) {
+    for (const source of scene.agents.slice(0, 3)) {
+      for (const tokens of [60, 7, 33].map((blocks) => blocks * cache.blockTokens - world.random.below(9))) {
+        const tables = randomTables(world.random, source, target, tokens)
+        await scene.reuse(source, tables.sourceBlocks)
+        await (await scene.prepareSequence(source, target, tables, { direction })).run()
         await scene.check([source, target])
         target.poisonAgain()
       }
@@ -62,6 +79,15 @@ export const pairs: readonly JudgeCase[] = [
     needs: ["pieces", "write", "peers"],
     run: (world) => unequalRails(world, "write"),
   },
+  ...(["read", "write"] as const).map(
+    (direction): JudgeCase => ({
+      suite: "pairs",
+      name: `sequences-${direction}`,
+      title: "A block that two NICs have shared between them is put together wrong, or its proof fails.",
+      needs: [direction, "blocks", "peers"],
+      run: (world) => sequencesOverRails(world, direction),
+    }),
+  ),
   {
     suite: "pairs",
     name: "each-with-each",

@@ -98,6 +98,8 @@ let cache: CacheShape
 /** Options that its agent was opened with. */
 let opened: Questions["open"]["options"] = {}
 let lentSoFar = 0
+let prepared = 0
+let failures = 0
 let regions: HostMapping[] = []
 let stamps: HostMapping
 let busy = false
@@ -226,7 +228,10 @@ const answers: { [O in Op]: (args: Questions[O]) => Promise<Answers[O]> | Answer
         pieces.remoteRegion[i]! < peer.fds.length
       if (!inside && !lies("no-bounds")) throw new EngineSays("OUT_OF_BOUNDS", `piece ${i}`)
     }
+    checkTables(args)
     claim(args, peer)
+    prepared += 1
+    if (lies("room-for-400") && prepared > 400) throw new EngineSays("FULL", "there is no room left")
     if (lies("leaks")) leaks.push(Buffer.alloc(2 ** 16, 1))
     jobs.set(slot(args.transfer), {
       args,
@@ -391,6 +396,19 @@ function hashThere({ card, fds }: Peer, blocks: readonly number[]): string {
 
 const slot = (transfer: number): number => (lies("256-slots") ? transfer & 255 : transfer)
 
+/** No two places of a sequence land in one block; where they come from is the table's business. */
+function checkTables({ sequence, direction }: Questions["prepare"]): void {
+  const lent = lentBy(sequence?.offer ?? "")
+  if (sequence === undefined || lent === undefined) return
+  const [from, to] = direction === "read" ? [lent.blocks, sequence.blocks] : [sequence.blocks, lent.blocks]
+  const twice = (blocks: readonly number[]): boolean => new Set(blocks).size !== blocks.length
+  const needed = Math.ceil(sequence.tokens / cache.blockTokens)
+  if (twice(to) && !lies("any-table")) throw new EngineSays("TWICE", "a block is named twice")
+  if (twice(from) && lies("no-null-blocks")) throw new EngineSays("TWICE", "a block is named twice")
+  if (sequence.blocks.length !== needed && lies("no-room-to-grow"))
+    throw new EngineSays("TABLE", `${needed} blocks are enough`)
+}
+
 /** The first that comes has it. */
 function claim({ sequence, direction }: Questions["prepare"], { card }: Peer): void {
   const lent = lentBy(sequence?.offer ?? "")
@@ -398,10 +416,11 @@ function claim({ sequence, direction }: Questions["prepare"], { card }: Peer): v
     throw new EngineSays("NOT_LENT", `it was lent to ${lent.access}`)
   if (lent === undefined || lies("leases-for-all")) return
   const file = join(card.folder, lent.id)
+  const holder = lies("leases-by-name") ? name : String(process.pid)
   try {
-    writeFileSync(file, name, { flag: "wx" })
+    writeFileSync(file, holder, { flag: "wx" })
   } catch {
-    if (readFileSync(file, "utf8") !== name) throw new EngineSays("HELD", "another peer has it")
+    if (readFileSync(file, "utf8") !== holder) throw new EngineSays("HELD", "another peer has it")
   }
 }
 
@@ -416,8 +435,9 @@ const stampView = (block: number): DataView => {
 const stampOf = (block: number): number => stampView(block).getUint32(0, true)
 
 function move(blocks: readonly number[]): void {
+  const moved = new Set(blocks)
   for (const key of seals.keys()) {
-    if (blocks.includes(Math.floor(Number(key.split(" ")[1]) / blockBytes(cache)))) seals.delete(key)
+    if (moved.has(Math.floor(Number(key.split(" ")[1]) / blockBytes(cache)))) seals.delete(key)
   }
   const mask = lies("8-bit-stamps") ? 255 : 0x7fffffff
   for (const block of blocks) stampView(block).setUint32(0, (stampOf(block) + 1) & mask, true)
@@ -450,23 +470,27 @@ function start(job: Job, timeoutMillis: number): void {
 function fail(job: Job, code: string, text: string): void {
   if (job.state !== "pending") return
   if (lies("notes-failures")) note(job)
+  failures += 1
   job.state = "failed"
   job.error = { code, text }
 }
 
-/** @param watch false where nobody dies or stops meanwhile: looking costs more than a small piece. */
-async function carry(job: Job, watch = true): Promise<void> {
+/** @param mayWatch false where nobody dies or stops meanwhile: looking costs more than a small piece. */
+async function carry(job: Job, mayWatch = true): Promise<void> {
   const { args, peer, pieces, lent } = job
   const began = job.posts
   if (lies("note-early")) note(job)
   job.moved = 0
   posts += 1
   const count = pieces.length.length
+  // To look before each piece costs more than the piece: not for tables of tens of thousands of blocks.
+  const watch = mayWatch && count < 20_000
   if (args.sequence !== undefined && lent === undefined)
     return fail(job, "NO_LEASE", "there is no such lease")
   const tooWeak = levels.indexOf(levelOf(args)) < levels.indexOf(peer.card.floor)
   if (args.direction === "write" && tooWeak && !lies("no-level-of-its-own"))
     return fail(job, "NOT_PROVEN", `the target wants ${peer.card.floor}`)
+  if (lies("four-failures") && failures >= 4) return fail(job, "BUSY", "too much has failed")
   if (lies("short-leases") && performance.now() - job.preparedAt > 2000)
     return fail(job, "NO_LEASE", "it has run out")
   const before = seen(job)
@@ -478,7 +502,8 @@ async function carry(job: Job, watch = true): Promise<void> {
   const kept = lies("writes-back") ? regions.map((region) => region.view(0, region.byteLength).slice()) : []
   for (let i = 0; i < count; i++) {
     // A writer that minds no lease has time to be seen at it.
-    if (i % 16 === 15) await sleep(lies("no-epochs") && args.direction === "write" ? 10 : 0)
+    if (i % (watch ? 16 : 4096) === 15)
+      await sleep(lies("no-epochs") && args.direction === "write" ? 10 : 0)
     // Stopped or gone: nothing more comes from it.
     while (watch && isStopped(peer.card.pid) && job.state === "pending" && !job.cancelled) {
       if (lies("gives-up-half-way")) {
@@ -507,6 +532,7 @@ async function carry(job: Job, watch = true): Promise<void> {
       return
     }
     const withdrawn =
+      watch &&
       args.direction === "write" &&
       lent !== undefined &&
       seen(job).some((stamp, at) => stamp !== lent.stamps[at])
@@ -586,6 +612,7 @@ function piece({ args, peer, pieces, posts: time }: Job, i: number): number {
   if (lies("byte-counter") && i > 255)
     place({ ...source, offset: pieces[reads ? "remoteOffset" : "localOffset"][i & 255]! }, target)
   if (lies("near-only")) place({ ...source, offset: source.offset & 0x1ffff }, target)
+  if (lies("16-bit-blocks")) place({ ...source, offset: source.offset % (65_536 * block) }, target)
   if (lies("base-address")) place({ ...source, offset: 0 }, target)
   if (lies("other-layer")) place({ ...source, region: Math.max(0, source.region - 1) }, target)
   if (lies("other-block")) place({ ...source, offset: Math.max(0, source.offset - block) }, target)

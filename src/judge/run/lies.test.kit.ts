@@ -68,6 +68,10 @@ export const lies: readonly Lie[] = [
   { name: "same-numbers", cause: "other-block", cases: ["blocks/random-tables-write", "blocks/prefix-hit"] },
   { name: "whole-block", cause: "outside", cases: ["blocks/lengths-read", "blocks/lengths-write"] },
   { name: "byte-counter", cases: ["blocks/long-read", "blocks/long-write"] },
+  { name: "16-bit-blocks", cases: ["blocks/wide-read", "blocks/wide-write"] },
+  { name: "no-room-to-grow", cases: ["blocks/room-to-grow-read", "blocks/room-to-grow-write"] },
+  { name: "no-null-blocks", cases: ["blocks/null-block-read"] },
+  { name: "any-table", cases: ["faults/named-twice-read", "faults/named-twice-write"] },
   { name: "near-only", cases: ["blocks/far-apart-read"] },
   {
     name: "lost-tail",
@@ -81,6 +85,8 @@ export const lies: readonly Lie[] = [
       "blocks/grown-write",
       "shapes/edges-read",
       "shapes/edges-write",
+      "pairs/sequences-read",
+      "pairs/sequences-write",
     ],
   },
   {
@@ -174,6 +180,7 @@ export const lies: readonly Lie[] = [
   },
   { name: "lets-strangers-in", cases: ["faults/stranger"] },
   { name: "leases-for-all", cases: ["faults/held-by-another"] },
+  { name: "leases-by-name", cases: ["faults/held-by-another"] },
   { name: "any-access", cases: ["faults/lent-the-other-way"] },
   {
     name: "no-epochs",
@@ -183,6 +190,8 @@ export const lies: readonly Lie[] = [
       "faults/withdrawn-under-way-write",
       "faults/one-block-reused",
       "faults/one-of-many-reused",
+      "faults/one-of-65536-reused",
+      "faults/withdrawn-one-by-one",
       "faults/reused-under-way",
     ],
   },
@@ -192,7 +201,11 @@ export const lies: readonly Lie[] = [
     name: "cancels-the-next",
     cases: ["faults/cancelled-too-late-pieces", "faults/cancelled-too-late-blocks"],
   },
-  { name: "short-leases", cases: ["lifecycle/posted-late"] },
+  {
+    name: "short-leases",
+    cases: ["lifecycle/posted-late", "lifecycle/thousands-held", "faults/withdrawn-one-by-one"],
+  },
+  { name: "four-failures", cases: ["faults/refused-many-times"] },
   {
     name: "no-proof",
     cases: ["tampered", "tampered-wholly", "tampered-in-part", "tampered-write"].map(
@@ -209,7 +222,11 @@ export const lies: readonly Lie[] = [
   { name: "leaks", cases: ["lifecycle/prepare-release"] },
   { name: "16-bit", cause: "nothing-moved", cases: ["lifecycle/many-posts"] },
   { name: "ring-of-4096", cases: ["lifecycle/many-large-posts"] },
-  { name: "256-slots", cases: ["lifecycle/many-prepared", "lifecycle/many-prepared-lists"] },
+  { name: "room-for-400", cases: ["lifecycle/prepared-and-forgotten"] },
+  {
+    name: "256-slots",
+    cases: ["load/hundreds-at-once", "lifecycle/many-prepared", "lifecycle/many-prepared-lists"],
+  },
   { name: "by-name", cause: "other-agent", cases: ["lifecycle/equal-names"] },
   { name: "receipt", cases: ["receipts/pieces"] },
   { name: "receipt-rails", cases: ["receipts/sequences-read"] },
@@ -217,7 +234,7 @@ export const lies: readonly Lie[] = [
   { name: "receipt-sides", cases: ["receipts/sequences-read", "receipts/sequences-write"] },
   { name: "receipt-blocks", cases: ["receipts/sequences-read", "receipts/sequences-write"] },
   { name: "receipt-hashes", cases: ["receipts/proof-read"] },
-  { name: "receipt-ticket", cases: ["receipts/sequences-read"] },
+  { name: "receipt-ticket", cases: ["receipts/sequences-read", "load/hundreds-at-once"] },
   { name: "receipt-difference", cases: ["faults/tampered"] },
   {
     name: "no-level-of-its-own",

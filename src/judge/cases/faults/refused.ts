@@ -104,28 +104,38 @@ async function stranger(world: World): Promise<void> {
   await scene.check()
 }
 
-/** What one peer holds is not another one's, until it is lent again. */
+/**
+ * What one peer holds is not another one's, until it is lent again: whatever it calls itself, and in whichever way it asks. Nor can
+ * it give back what it does not hold.
+ */
 async function heldByAnother(world: World): Promise<void> {
-  const scene = await world.scene({
-    level: "blocks",
-    roles: [
-      { name: "prefill", cache: smallCache, holds: "pattern" },
-      ...["decode-0", "decode-1"].map((name) => ({ name, cache: smallCache, holds: "poison" as const })),
-    ],
-  })
-  const [source, first, second] = ["prefill", "decode-0", "decode-1"].map((name) => scene.agent(name))
-  const tables = randomTables(world.random, source!, first!, 9 * source!.cache.blockTokens)
-  await scene.connect(second!, source!)
-  const transfer = await scene.prepareSequence(source!, first!, tables, { direction: "read" })
-  await mustRefuse(
-    world,
-    { scene, source: source!, target: second! },
-    "a lease that another peer holds",
-    transfer.offer,
-  )
-  await transfer.run()
-  await scene.check()
-  first!.poisonAgain()
+  const { family } = world.engine
+  for (const sameName of [false, true]) {
+    const scene = await world.scene({
+      level: "blocks",
+      ...(sameName ? { fresh: true } : {}),
+      roles: [
+        { name: "prefill", cache: smallCache, holds: "pattern" },
+        ...["decode-0", "decode-1"].map((name, i) => ({
+          name,
+          cache: smallCache,
+          holds: "poison" as const,
+          ...(sameName ? { callsItself: "decode" } : {}),
+          // kvferry's short way asks and gives back in one.
+          ...(i === 1 && family === "kvferry" ? { options: { pull: !sameName } } : {}),
+        })),
+      ],
+    })
+    const [source, first, second] = ["prefill", "decode-0", "decode-1"].map((name) => scene.agent(name))
+    const tables = randomTables(world.random, source!, first!, 9 * source!.cache.blockTokens)
+    await scene.connect(second!, source!)
+    const transfer = await scene.prepareSequence(source!, first!, tables, { direction: "read" })
+    const pair = { scene, source: source!, target: second! }
+    await mustRefuse(world, pair, "a lease that another peer holds", transfer.offer)
+    await transfer.run()
+    await scene.check()
+    first!.poisonAgain()
+  }
 }
 
 async function mustRefuse(
