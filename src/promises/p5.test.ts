@@ -70,6 +70,30 @@ for (const transport of transports) {
   })
 }
 
+test("blocks that are used in place are read in the shape of their owner, whatever the shape of who uses them", async () => {
+  const shm = transports.find(({ name }) => name === "shm")!
+  const of = (order: KvLayout["order"], blockTokens: number, blocks: number): KvLayout =>
+    checkedLayout({ shape, order, blockTokens, blocks, firstHead: 0, heads: 4 })
+  const [from, to] = [of("token-major", 7, 30), of("head-major", 16, 20)]
+  await using pair = await openPair([shm], { source: { layout: from }, target: { layout: to } })
+  for (const level of ["none", "epoch", "sampled", "full"] as const) {
+    const tokens = 45
+    const { lease, blocks } = lendRandom(pair.source, tokens)
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    const held = await pair.target.agent.claim(peer, lease, { deadline: performance.now() + 5000 })
+    await using prepared = await pair.target.agent.prepareAttach(held, level)
+    const used = await prepared.attach()
+    assert.deepEqual(
+      fingerprintBlocks(used.sequence, 8),
+      fingerprintBlocks({ ...pair.source.pool, blocks, tokens }, 8),
+      level,
+    )
+    await used.release()
+    assert.equal((await used.ticket.receipt).state, "delivered", level)
+    await held.release()
+  }
+})
+
 test("blocks beyond the first 4 GiB of a layer are themselves, and not what lies 4 GiB before them", async () => {
   const block = 2 ** 20
   const layout = wholeModelLayout(

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto"
 import { connect } from "node:net"
 import { test } from "node:test"
 import { fillRandom, lendBlocks, lendRandom, openPair, openSide, pullOf } from "../agent/agent.test.kit.ts"
+import type { ControlNetwork } from "../agent/control-network.ts"
 import { KvError } from "../errors/kv-error.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
 import { PlanBuilder } from "../plan/transfer-plan.ts"
@@ -126,6 +127,38 @@ for (const transport of transports) {
     assert.deepEqual(fingerprintBlocks({ ...pair.target.pool, blocks: into, tokens: 40 }), before)
   })
 }
+
+test("no two frames are sealed alike, also when the same is said more often than 16 bits can count", async () => {
+  const tags = new Set<string>()
+  let sent = 0
+  const tapped: ControlNetwork = {
+    listen: (...how) => tcpControlNetwork.listen(...how),
+    async connect(...how) {
+      const channel = await tcpControlNetwork.connect(...how)
+      return {
+        peer: channel.peer,
+        peerHost: channel.peerHost,
+        send(bytes) {
+          sent += 1
+          // Behind the header, which says only how long it is.
+          tags.add(Buffer.from(bytes.subarray(16)).toString("latin1"))
+          channel.send(bytes)
+        },
+        onBytes: (listener) => channel.onBytes(listener),
+        onClose: (listener) => channel.onClose(listener),
+        close: () => channel.close(),
+      }
+    },
+  }
+  await using pair = await openPair([transports[0]!], { target: { network: tapped } })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  for (let frame = 0; frame < 2 ** 16 + 300; frame++) {
+    peer.notify("the same")
+    if (frame % 256 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(sent > 2 ** 16)
+  assert.equal(tags.size, sent)
+})
 
 test("a lease is for who claimed it: another authenticated peer gets neither blocks nor seals", async () => {
   await using pair = await openPair([transports[0]!])
