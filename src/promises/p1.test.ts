@@ -1,7 +1,7 @@
 /** P1. Delivered means proven: what each level catches, and what it cannot. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fillRandom, lendRandom, openPair, type Pair, pullOf } from "../agent/agent.test.kit.ts"
+import { fillRandom, lendBlocks, lendRandom, openPair, type Pair, pullOf } from "../agent/agent.test.kit.ts"
 import type { IntegrityLevel, TransferReceipt } from "../receipt/receipt.ts"
 import type { TransportFault } from "../transport/fault/fault-plan.ts"
 import { withFaults } from "../transport/fault/with-faults.ts"
@@ -148,6 +148,35 @@ for (const fault of Object.keys(faults) as Fault[]) {
       }),
     ).receipt
     assert.deepEqual([receipt.state, receipt.error?.code], ["failed", "KV_BYTES_DIFFER"])
+  })
+}
+
+for (const transport of transports) {
+  test(`${transport.name}: what was written wrong is never landed, at its owner either: the lease ends as given back`, async () => {
+    await using pair = await openPair([transport], { source: { offers: { read: true, write: true } } })
+    const peer = await pair.target.agent.connect(pair.address, 5000)
+    fillRandom(pair.target)
+    const from = pair.target.pool.allocator.allocate(6)
+    for (const level of ["sampled", "full"] as const) {
+      const push = async () => {
+        const { lease, ends } = lendBlocks(pair.source, tokens, { access: "write" })
+        const options = { lease, from, tokens, integrity: level }
+        const { state, error } = await pair.target.agent.push(peer, options).receipt
+        while (ends.length === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+        return { end: [state, error?.code], ends }
+      }
+      assert.deepEqual(await push(), { end: ["delivered", undefined], ends: ["landed"] })
+      // The blocks were sealed; all that they hold changes now, without a word.
+      for (const span of pair.target.pool.spans) {
+        const view = span.view(0, span.byteLength)
+        for (let at = 0; at < view.length; at++) view[at]! ^= 1
+      }
+      const wrong = await push()
+      assert.deepEqual(wrong, { end: ["failed", "KV_BYTES_DIFFER"], ends: ["released"] }, level)
+      // Another sequence's from now on: sealed anew.
+      pair.target.pool.allocator.release(from)
+      assert.deepEqual([...pair.target.pool.allocator.allocate(6)], [...from])
+    }
   })
 }
 

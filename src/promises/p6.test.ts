@@ -160,6 +160,26 @@ test("no two frames are sealed alike, also when the same is said more often than
   assert.equal(tags.size, sent)
 })
 
+test("who reads and writes keeps both grants, for as long as it asks for them anew", async () => {
+  await using pair = await openPair([transports[0]!], {
+    source: { times: { grantMillis: 2000 }, offers: { read: true, write: true } },
+    target: { times: { holdMillis: 300 } },
+  })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  for (let round = 0; round < 6; round++) {
+    const { lease } = lendRandom(pair.source, 40)
+    const pull = pullOf(lease, 40, pair.target)
+    const read = await pair.target.agent.pull(peer, pull).receipt
+    assert.equal(read.state, "delivered", `round ${round}: ${JSON.stringify(read.error)}`)
+    const room = lendBlocks(pair.source, 40, { access: "write" })
+    const push = { lease: room.lease, from: pull.into, tokens: 40 }
+    const written = await pair.target.agent.push(peer, push).receipt
+    assert.equal(written.state, "delivered", `round ${round}: ${JSON.stringify(written.error)}`)
+    pair.target.pool.allocator.release(pull.into)
+    await new Promise((resolve) => setTimeout(resolve, 700))
+  }
+})
+
 test("a lease is for who claimed it: another authenticated peer gets neither blocks nor seals", async () => {
   await using pair = await openPair([transports[0]!])
   await using third = await openSide({ transports: [transports[0]!] })

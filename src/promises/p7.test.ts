@@ -3,7 +3,9 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fillRandom, lendBlocks, lendRandom, openPair, openSide, pullOf } from "../agent/agent.test.kit.ts"
 import type { TicketEvent } from "../agent/ticket-state.ts"
+import { KvError } from "../errors/kv-error.ts"
 import { tcpControlNetwork } from "../os/control-net.ts"
+import { withEndpoints } from "./changed-endpoint.test.kit.ts"
 import { cuttable } from "./cuttable.test.kit.ts"
 import { type AgentProcess, type Pulled, startAgent, until } from "./process.test.kit.ts"
 import { betweenProcesses, long, transports } from "./transports.test.kit.ts"
@@ -110,6 +112,30 @@ for (const transport of betweenProcesses) {
     }
   })
 }
+
+test("a connection to write that did not come about once is made at the next write", async () => {
+  let connects = 0
+  const failing = withEndpoints(transports[0]!, (inner) => ({
+    connect(...how) {
+      connects += 1
+      // The first is the one to read over.
+      if (connects === 2 || connects === 3)
+        return Promise.reject(new KvError("KV_PEER_UNREACHABLE", { what: "nobody answers for a moment" }))
+      return inner.connect(...how)
+    },
+  }))
+  await using pair = await openPair([transports[0]!], {
+    source: { offers: { read: true, write: true } },
+    target: { transports: [failing] },
+  })
+  const peer = await pair.target.agent.connect(pair.address, 5000)
+  const from = pair.target.pool.allocator.allocate(3)
+  for (const state of ["failed", "failed", "delivered", "delivered"]) {
+    const { lease } = lendBlocks(pair.source, 40, { access: "write" })
+    const receipt = await pair.target.agent.push(peer, { lease, from, tokens: 40 }).receipt
+    assert.equal(receipt.state, state, JSON.stringify(receipt.error))
+  }
+})
 
 test("a reader that lives on and never gives back: its lease ends when the owner's longest time is over, and it knows", async () => {
   const longest = { holdMillis: 300, holdMillisMax: 900 }
