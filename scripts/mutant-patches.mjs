@@ -47,7 +47,7 @@ export function checkPatches(mutants) {
 function listed() {
   return readdirSync(folder)
     .filter((file) => file.endsWith(".patch"))
-    .sort()
+    .sort((one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10))
     .map((file) => join(folder, file))
 }
 
