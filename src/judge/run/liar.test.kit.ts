@@ -502,8 +502,7 @@ async function carry(job: Job, mayWatch = true): Promise<void> {
   const kept = lies("writes-back") ? regions.map((region) => region.view(0, region.byteLength).slice()) : []
   for (let i = 0; i < count; i++) {
     // A writer that minds no lease has time to be seen at it.
-    if (i % (watch ? 16 : 4096) === 15)
-      await sleep(lies("no-epochs") && args.direction === "write" ? 10 : 0)
+    if (i % (watch ? 16 : 4096) === 15) await sleep(lies("no-epochs") && args.direction === "write" ? 10 : 0)
     // Stopped or gone: nothing more comes from it.
     while (watch && isStopped(peer.card.pid) && job.state === "pending" && !job.cancelled) {
       if (lies("gives-up-half-way")) {
