@@ -3,7 +3,7 @@ import { z } from "zod"
 import { quantileOf } from "../../bench/statistics.ts"
 import { KvError } from "../../errors/kv-error.ts"
 import { oneLine } from "../../terminal/one-line.ts"
-import { rateText, sizeText } from "../../terminal/units.ts"
+import { countText, rateText, sizeText } from "../../terminal/units.ts"
 import type { LoadDocument, LoadResult, LoadShape } from "../load-document.ts"
 import { pairedSpeedRatios, resampledMedians, roundsForInterval } from "./intervals.ts"
 import { loadForm, loadSchema } from "./load-form.ts"
@@ -128,7 +128,9 @@ function compared(
   ]
   const few = Math.min(then.length, here.length) < roundsForInterval
   if (few)
-    texts.push(`${then.length} rounds then, ${here.length} now, and ${roundsForInterval} are the least`)
+    texts.push(
+      `${countText(then.length, "round")} then, ${here.length} now, and ${roundsForInterval} are the least`,
+    )
   return {
     engine,
     before: a,
