@@ -177,7 +177,7 @@ async function withdrawnUnderWay(world: World): Promise<void> {
  */
 async function expiredUnderWay(world: World): Promise<void> {
   onlyOurs(world)
-  for (const delayMillis of [1, 3, 6].slice(0, world.rounds(3))) {
+  for (const delayMillis of [1, 3, 6, 10]) {
     const options = { holdMillis: holdMillis / 2 }
     const pair = await pairOf(world, { level: "blocks", cache: largeCache, fresh: true, options })
     const { scene, source, target } = pair
