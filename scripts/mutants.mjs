@@ -179,7 +179,7 @@ function line({ mutant, problem, failure, millis }) {
 }
 
 function report(interrupted) {
-  results.sort((a, b) => (a.mutant.name < b.mutant.name ? -1 : 1))
+  results.sort((a, b) => inOrder(a.mutant.name, b.mutant.name))
   const none = results.filter(({ problem }) => problem !== undefined)
   const killed = results.filter(({ failure }) => failure !== undefined)
   const survivors = results.filter(({ problem, failure }) => problem === undefined && failure === undefined)
@@ -196,12 +196,18 @@ function report(interrupted) {
   return none.length > 0 ? 3 : survivors.length > 0 ? 1 : 0
 }
 
+/** By number; those of somebody's own come last. */
+function inOrder(one, other) {
+  const [a, b] = [one, other].map((name) => Number(/^\d+(?=-)/.exec(name)?.[0] ?? Infinity))
+  return a === b ? one.localeCompare(other, "en") : a - b
+}
+
 /** What was not judged now keeps what it had. */
 function record(killed) {
   const now = killed.flatMap(({ mutant, failure: { where } }) =>
     mutant.own || where === undefined ? [] : [[mutant.name, where]],
   )
-  const all = Object.entries({ ...killers, ...Object.fromEntries(now) }).sort(([a], [b]) => (a < b ? -1 : 1))
+  const all = Object.entries({ ...killers, ...Object.fromEntries(now) }).sort(([a], [b]) => inOrder(a, b))
   writeFileSync(killersFile, `${JSON.stringify(Object.fromEntries(all), null, 2)}\n`)
 }
 
