@@ -43,14 +43,6 @@ test(
     const text = loadLines(document, style).join("\n")
     assert.match(text, /3 blocks × 2 layers × 4.00 KiB: 24.0 KiB a round, read/)
     assert.match(text, /GB\/s .*Gb\/s .*× kvferry:shm .*p99\.9 .*CPU s\/GB/)
-    const narrow = loadLines(document, style, 80)
-    assert.ok(narrow.some((line) => /^engine +GB\/s .*of memcpy$/.test(line)))
-    assert.ok(narrow.some((line) => /^engine +p50 .*CPU s\/GB$/.test(line)))
-    assert.ok(
-      narrow
-        .filter((line) => /^(engine|kvferry:tcp) .*(GB|p50)/.test(line))
-        .every((line) => line.length <= 80),
-    )
     assert.ok(text.includes(`hash ${shm.hash}: every byte right, memcpy, kvferry:shm, kvferry:tcp`))
   },
 )

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { styleFor } from "../../terminal/style.ts"
-import type { LoadShape } from "../load-document.ts"
+import type { LoadDocument, LoadShape } from "../load-document.ts"
 import { loadReportHtml } from "../report/load-report.ts"
 import { readMarkup } from "../report/markup.test.kit.ts"
 import { sampleLoad } from "../report/samples.test.kit.ts"
@@ -63,4 +63,45 @@ test("a rate that is rounded up to one has its two digits", () => {
     lines.some((line) => / 1\.00 +0\.050–123 /.test(line)),
     lines.join("\n"),
   )
+})
+
+/** The lines of the tables: titles and rows. */
+const tables = (document: LoadDocument, columns: number): string[] =>
+  loadLines(document, plain, columns).filter((line) => /^(engine|memcpy|kvferry|nixl:UCX) {2}/.test(line))
+
+/** As on a machine that has too much else to do: rates of kilobytes, and intervals from nothing to thousands. */
+function slow(document: LoadDocument): LoadDocument {
+  const results = document.results.map((result) =>
+    result.bytesPerSecond === undefined
+      ? result
+      : {
+          ...result,
+          bytesPerSecond: { median: 61_700, low: 4_900, high: 123_000 },
+          ratio: { median: 1234.5, low: 0.001, high: 98_765.4 },
+        },
+  )
+  return { ...document, results }
+}
+
+test("no line of a table is wider than the terminal, whatever the figures, and none of them is lost", () => {
+  const words = ["GB/s", "Gb/s", "of memcpy", "p50", "p90", "p99", "p99.9", "CPU s/GB"]
+  for (const document of [sampleLoad(), slow(sampleLoad())]) {
+    for (const columns of [60, 72, 80, 100, 120, 200]) {
+      const told = tables(document, columns)
+      for (const line of told) assert.ok(line.length <= columns, `${line.length} of ${columns}: ${line}`)
+      const titles = told
+        .filter((line) => line.startsWith("engine "))
+        .join("  ")
+        .split(/ {2,}/)
+      for (const word of words) assert.ok(titles.includes(word), `${columns}: ${word} in ${titles}`)
+    }
+  }
+})
+
+test("where there is room it is one table, and rates and times part where there is none", () => {
+  const titles = (columns: number) =>
+    tables(sampleLoad(), columns).filter((line) => line.startsWith("engine "))
+  assert.match(titles(250)[0]!, /GB\/s .*CPU s\/GB$/)
+  assert.match(titles(90)[0]!, /GB\/s .*of memcpy$/)
+  assert.match(titles(90)[1]!, /^engine +p50 .*CPU s\/GB$/)
 })

@@ -99,20 +99,28 @@ function rateLines(results: readonly LoadResult[], style: Style, columnsMax: num
   ])
 }
 
-/** A table, or where a line has no room for it two of them, the second one from column `at`. */
+/** A table, or where a line has no room for it several of them: the second from column `at`, and more where that is not enough. */
 function inParts(
   columns: Parameters<typeof tableLines>[0],
   rows: Parameters<typeof tableLines>[1],
   columnsMax: number,
   at: number,
 ): string[][] {
-  const whole = tableLines(columns, rows)
-  if (Math.max(...whole.map(({ length }) => length)) <= columnsMax) return [whole]
-  const part = (from: number, to?: number): string[] => {
+  const part = (from: number, to: number): string[] => {
     const of = <Cell>(cells: readonly Cell[]): Cell[] => [...cells.slice(0, 1), ...cells.slice(from, to)]
     return tableLines(of(columns), rows.map(of))
   }
-  return [part(1, at), part(at)]
+  const fits = (from: number, to: number): boolean =>
+    part(from, to).every(({ length }) => length <= columnsMax)
+  /** As few as there is room for; a column that is too wide stands alone. */
+  const parts = (from: number, end: number): string[][] => {
+    if (from === end) return []
+    let to = end
+    while (to > from + 1 && !fits(from, to)) to--
+    return [part(from, to), ...parts(to, end)]
+  }
+  const end = columns.length
+  return fits(1, end) ? [part(1, end)] : [...parts(1, at), ...parts(at, end)]
 }
 
 /** The column of the first quantile. */
@@ -136,7 +144,7 @@ function costLines(results: readonly LoadResult[], columnsMax: number): string[]
   const columns = [
     { title: "engine" },
     ...["open", "register", "connect", "prepare"].map((title) => ({ title, number: true })),
-    { title: "memory of prefill, decode (with the pool)", number: true },
+    { title: "memory of prefill, decode", number: true },
     { title: "path" },
   ]
   const rows = shown.map(({ engine, micros, residentBytes, receipt, version }) => [
